@@ -38,10 +38,10 @@ static inline int take_fd(int *fd)
 }
 
 /* Names a result that is dropped on purpose, with the reason. */
-#define OXL_IGNORE(expr, reason)         \
-        do {                             \
+#define OXL_IGNORE(expr, reason)           \
+        do {                               \
                 if ((expr)) { /* reason */ \
-                }                        \
+                }                          \
         } while (0)
 
 /* Programmer errors only; stays on in release builds. Prints nothing: abort() leaves a core. */

@@ -7,6 +7,8 @@
 #ifndef OXL_BASE_FAIL_H
 #define OXL_BASE_FAIL_H
 
+#include <errno.h>
+
 #include <oxenlite/error.h>
 
 enum oxl_error_shape {
@@ -38,6 +40,7 @@ struct oxl_failure {
 /* Fills *err from @f (paths copied) and returns -(f->code). Keeps errno. */
 int oxl_fail(struct oxl_error *err, const struct oxl_failure *f);
 
+/* clang-format off */
 /* 0, but a compile error when CODE's row has another shape. */
 #define OXL_SHAPE_CHECK(CODE, SHAPE) \
         ((enum oxl_code)(OXL_E_##CODE + 0 * (int)sizeof(char[(int)OXL_SHAPE_OF_##CODE == (int)OXL_SHAPE_##SHAPE ? 1 : -1])))
@@ -54,5 +57,6 @@ int oxl_fail(struct oxl_error *err, const struct oxl_failure *f);
         oxl_fail(err, &(struct oxl_failure){ .os = errno, .code = OXL_SHAPE_CHECK(CODE, OS_PATH), .path = { (p) }, .file = __FILE__, .line = __LINE__ })
 #define OXL_FAIL_OS_PATHS(err, CODE, p, q) \
         oxl_fail(err, &(struct oxl_failure){ .os = errno, .code = OXL_SHAPE_CHECK(CODE, OS_PATHS), .path = { (p), (q) }, .file = __FILE__, .line = __LINE__ })
+/* clang-format on */
 
 #endif

@@ -131,8 +131,8 @@ struct oxl_sweep_options {
         oxl_owner_alive_fn *owner_alive; /* for owners other than 0 */
         oxl_sweep_seen_fn *seen;
         void *ctx;
-        uid_t uid;     /* only files of this user are touched */
-        bool dry_run;  /* decide and report, remove nothing */
+        uid_t uid;    /* only files of this user are touched */
+        bool dry_run; /* decide and report, remove nothing */
 };
 
 /* Sweeps the directory @dir below the root, not its subfolders: exact grammar, regular file, nlink 1, @uid, owner

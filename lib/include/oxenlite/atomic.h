@@ -29,7 +29,12 @@
 #ifndef OXENLITE_ATOMIC_H
 #define OXENLITE_ATOMIC_H
 
+#ifdef __cplusplus
+#include <atomic>
+using std::atomic_bool; /* as C++23's own <stdatomic.h> does */
+#else
 #include <stdatomic.h>
+#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -69,15 +74,15 @@ typedef void oxl_atomic_warn_fn(void *ctx, const struct oxl_error *warning);
 
 /* All zero is the default; sizes in bytes. */
 struct oxl_atomic_options {
-        unsigned flags;                    /* enum oxl_atomic_flags */
+        unsigned flags; /* enum oxl_atomic_flags */
         enum oxl_atomic_symlink symlink;
-        mode_t mode;                       /* 0: 0666; the kernel applies umask and default ACL */
-        const struct timespec *mtime;      /* set on the temp, before the fsync; access time untouched */
-        const struct oxl_digest *expect;   /* BLAKE3 or XXH3-128 of the content, checked before publishing */
-        const uint64_t *expect_bytes;      /* exact size, checked before publishing */
-        uint64_t max_bytes;                /* 0: no limit */
-        size_t buffer_bytes;               /* readers only; 0: 10 MiB; 4 KiB to 1 GiB */
-        const atomic_bool *cancel;         /* polled between buffers and before the rename; not after it */
+        mode_t mode;                     /* 0: 0666; the kernel applies umask and default ACL */
+        const struct timespec *mtime;    /* set on the temp, before the fsync; access time untouched */
+        const struct oxl_digest *expect; /* BLAKE3 or XXH3-128 of the content, checked before publishing */
+        const uint64_t *expect_bytes;    /* exact size, checked before publishing */
+        uint64_t max_bytes;              /* 0: no limit */
+        size_t buffer_bytes;             /* readers only; 0: 10 MiB; 4 KiB to 1 GiB */
+        const atomic_bool *cancel;       /* polled between buffers and before the rename; not after it */
         oxl_atomic_warn_fn *warn;
         void *warn_ctx;
 };
@@ -85,9 +90,9 @@ struct oxl_atomic_options {
 /* All zero before the call is not required: every field is written. */
 struct oxl_atomic_result {
         enum oxl_atomic_effect effect;
-        uint64_t bytes;           /* size of the published content */
-        unsigned warnings;        /* number of calls to warn, also counted when warn is NULL */
-        bool leftover;            /* our temp could not be removed; the sweeper will */
+        uint64_t bytes;    /* size of the published content */
+        unsigned warnings; /* number of calls to warn, also counted when warn is NULL */
+        bool leftover;     /* our temp could not be removed; the sweeper will */
 };
 
 /* A source of bytes. > 0: that many bytes are in @buf (at most @n). 0: the true end of input; a source that was
@@ -129,14 +134,14 @@ OXL_API void oxl_batch_free(struct oxl_batch *b);
 OXL_API bool oxl_temp_name_is_ours(const char *name, uint64_t *ret_owner);
 
 enum oxl_temp_verdict {
-        OXL_TEMP_DEAD = 0,    /* owner proven dead by the kernel: removable */
-        OXL_TEMP_ALIVE,       /* a live process holds it */
-        OXL_TEMP_UNKNOWN,     /* no proof either way: kept */
-        OXL_TEMP_FOREIGN,     /* right name, but not a regular file of the expected user with one link: untouched */
+        OXL_TEMP_DEAD = 0, /* owner proven dead by the kernel: removable */
+        OXL_TEMP_ALIVE,    /* a live process holds it */
+        OXL_TEMP_UNKNOWN,  /* no proof either way: kept */
+        OXL_TEMP_FOREIGN,  /* right name, but not a regular file of the expected user with one link: untouched */
 };
 struct oxl_sweep_report {
         uint64_t removed, kept_alive, kept_unknown, foreign; /* files */
-        uint64_t removed_bytes, kept_bytes;                   /* allocated bytes */
+        uint64_t removed_bytes, kept_bytes;                  /* allocated bytes */
 };
 
 /* Removes from the directory @dir the temps of standalone writers (owner 0) whose own lock is proven free.

@@ -29,12 +29,12 @@ enum oxl_code {
 };
 
 struct oxl_error {
-        enum oxl_code code;           /* 0: no error */
-        int os;                       /* errno of the first failing call, or 0 */
-        char *path[2];                /* owned; may be NULL */
-        char *detail;                 /* owned; may be NULL */
-        struct oxl_digest want, got;  /* shape OBJECT */
-        const char *file;             /* source position, for bug reports */
+        enum oxl_code code;          /* 0: no error */
+        int os;                      /* errno of the first failing call, or 0 */
+        char *path[2];               /* owned; may be NULL */
+        char *detail;                /* owned; may be NULL */
+        struct oxl_digest want, got; /* shape OBJECT */
+        const char *file;            /* source position, for bug reports */
         int line;
 };
 #define OXL_ERROR_INIT { 0 }

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+# oxen-lited. Whether systemd is told about its state decides a file, not an #ifdef.
+file(GLOB daemon_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/daemon/*.c)
+list(FILTER daemon_sources EXCLUDE REGEX "/notify_[a-z]+\\.c$")
+if(NOT daemon_sources)
+        return()
+endif()
+
+if(OXL_SYSTEMD STREQUAL "ON")
+        pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
+elseif(OXL_SYSTEMD STREQUAL "AUTO")
+        pkg_check_modules(SYSTEMD IMPORTED_TARGET libsystemd)
+endif()
+
+add_executable(oxen-lited ${daemon_sources})
+target_include_directories(oxen-lited PRIVATE ${PROJECT_SOURCE_DIR}/daemon)
+target_link_libraries(oxen-lited PRIVATE oxl_options oxenlite)
+if(SYSTEMD_FOUND AND NOT OXL_SYSTEMD STREQUAL "OFF")
+        target_sources(oxen-lited PRIVATE ${PROJECT_SOURCE_DIR}/daemon/notify_systemd.c)
+        target_link_libraries(oxen-lited PRIVATE PkgConfig::SYSTEMD)
+        set(OXL_HAVE_SYSTEMD ON)
+else()
+        target_sources(oxen-lited PRIVATE ${PROJECT_SOURCE_DIR}/daemon/notify_none.c)
+        set(OXL_HAVE_SYSTEMD OFF)
+endif()
+install(TARGETS oxen-lited)

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * journal.db: intents, their outcomes, the operation log. docs/FORMAT.md section 7.
+ *
+ * Every transaction and checkpoint runs under the byte lock `db` of the repository's `locks` file (SQLite before 3.51.3 can
+ * corrupt a WAL when two checkpoints meet). WAL + synchronous=FULL, read back and asserted; nothing is checkpointed on
+ * close, so closing costs no sync. A committed intent is durable; an outcome written with @durable false survives the
+ * death of the process, and a power cut once any later durable transaction is committed.
+ *
+ * Rows of `event` carry a chained BLAKE3; a broken chain makes every call that reads events fail with JOURNAL_DAMAGED.
+ * No other code may open journal.db in a process that has a connection (POSIX locks die with any close).
+ *
+ * What a crash leaves: SQLite's own recovery applies; no row is half there.
+ * Threads: one at a time per journal. Fork: never with one open.
+ */
+#ifndef OXL_JOURNAL_JOURNAL_H
+#define OXL_JOURNAL_JOURNAL_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "digest/seal.h"
+
+struct oxl_journal;
+
+enum oxl_intent_state {
+        OXL_INTENT_STAGED = 0,
+        OXL_INTENT_DONE,
+        OXL_INTENT_ABORTED,
+        OXL_INTENT_ROLLED_FORWARD,
+        OXL_INTENT_ROLLED_BACK,
+        OXL_INTENT_SUPERSEDED,
+};
+/* "staged", "done", "aborted", "rolled-forward", "rolled-back", "superseded". */
+const char *oxl_intent_state_text(enum oxl_intent_state state);
+
+struct oxl_journal_config {
+        const char *dir;        /* absolute path of .oxen-lite (or of the temp folder that init builds) */
+        struct oxl_repo_id id;
+        int lock_fd;            /* the open `locks` file, borrowed; -1: no locking (init, private copies) */
+        int64_t wait_ms;        /* for the db lock; < 0: for ever */
+};
+
+/* Makes journal.db with all migrations and syncs it (database, -wal if any, not the directory). FILE_EXISTS, JOURNAL. */
+OXL_MUST_CHECK int oxl_journal_create(const struct oxl_journal_config *config, struct oxl_error *err);
+
+/* Opens for reading and writing; runs missing migrations in one transaction. JOURNAL_NEWER, JOURNAL_DAMAGED, JOURNAL,
+ * LOCKED (wait_ms passed), FILE_OPEN (no such file). */
+OXL_MUST_CHECK int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal **ret,
+                                    struct oxl_error *err);
+
+/* Opens a private copy (database and -wal, copied to a new directory below $TMPDIR or /tmp, removed at close) for
+ * reading: for those who may not write, and for fsck's check mode. Retries a copy torn by a writer by taking the db
+ * lock when lock_fd is not -1. */
+OXL_MUST_CHECK int oxl_journal_open_copy(const struct oxl_journal_config *config, struct oxl_journal **ret,
+                                         struct oxl_error *err);
+/* NULL is fine. */
+void oxl_journal_close(struct oxl_journal *j);
+
+/* A row of the operation log. Strings borrowed. */
+struct oxl_operation {
+        int64_t id;         /* 0 when written: assigned */
+        int64_t intent;     /* 0: none */
+        int64_t time_ns;
+        const char *verb, *ref, *old_id, *new_id, *note; /* ref, old_id, new_id may be NULL */
+};
+
+/* Records an intent, durably, in one transaction; with @op its operation row rides along. *ret_id is its number. */
+OXL_MUST_CHECK int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, const char *verb, const char *body,
+                                     const struct oxl_operation *op, int64_t *ret_id, struct oxl_error *err);
+
+/* Records the outcome of @intent. Aborted, rolled back and superseded intents also lose their operation row. */
+OXL_MUST_CHECK int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner,
+                                       enum oxl_intent_state state, const char *proof, bool durable,
+                                       struct oxl_error *err);
+
+/* Records an operation without intent (add); @durable as above. */
+OXL_MUST_CHECK int oxl_journal_operation(struct oxl_journal *j, const struct oxl_operation *op, bool durable,
+                                         struct oxl_error *err);
+
+struct oxl_event {
+        int64_t seq, intent, time_ns;
+        bool outcome;
+        uint64_t owner;
+        const char *verb, *body; /* borrowed for the call */
+        enum oxl_intent_state state;
+};
+typedef int oxl_event_fn(void *ctx, const struct oxl_event *event, struct oxl_error *err);
+
+/* Calls @fn for each intent without outcome, oldest first; rows are read before the first call, so @fn may write.
+ * Verifies the whole chain first: JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_journal_open_intents(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
+
+/* All events in order; verifies the chain while it goes. */
+OXL_MUST_CHECK int oxl_journal_events(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
+
+typedef int oxl_operation_fn(void *ctx, const struct oxl_operation *op, struct oxl_error *err);
+/* Newest first, at most @max (0: all). */
+OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
+                                          struct oxl_error *err);
+
+/* integrity_check, user_version, settings, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
+
+/* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes. Two syncs. */
+OXL_MUST_CHECK int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Locks of a repository, and who lives: OFD byte ranges in `.oxen-lite/locks`.
+ *
+ *   byte 0 writer, 1 gc, 2 db (the journal's), taken in this order; byte 2^62 + k: owner k, one random number per
+ *   open-for-writing repository object, held from before its first temp until it closes.
+ *
+ * Liveness of another owner is asked through a separately opened read-only descriptor (F_OFD_GETLK), never by taking its
+ * byte. `owners/<16 hex>` tells people who that is; it proves nothing. After locking, the descriptor is compared with the name's
+ * inode: a replaced `locks` file is an error.
+ * What a crash leaves: no lock (the kernel drops them), and one owners/ file, removed by the next sweep.
+ */
+#ifndef OXL_REPO_OWNER_H
+#define OXL_REPO_OWNER_H
+
+#include <stdint.h>
+
+#include <oxenlite/atomic.h>
+
+#define OXL_LOCK_WRITER 0
+#define OXL_LOCK_GC 1
+#define OXL_LOCK_DB 2
+#define OXL_LOCK_OWNER_BASE (UINT64_C(1) << 62)
+
+struct oxl_owner;
+
+/* Opens `locks` below @root_fd, draws a number, locks its byte, writes owners/<id>. FILE_OPEN, FILE_LOCK, RANDOM. */
+OXL_MUST_CHECK int oxl_owner_new(int root_fd, const char *command, struct oxl_owner **ret, struct oxl_error *err);
+/* Releases everything and removes owners/<id>. NULL is fine. */
+void oxl_owner_free(struct oxl_owner *o);
+uint64_t oxl_owner_number(const struct oxl_owner *o);
+/* The descriptor of `locks`, for the journal's db lock. Borrowed. */
+int oxl_owner_fd(const struct oxl_owner *o);
+
+/* Takes byte @which, @exclusive or shared, waiting at most @wait_ms (< 0: for ever); polls @cancel. LOCKED names the holder
+ * from owners/ as far as known ("pid 123, oxen-lite commit, since …"); CANCELLED. */
+OXL_MUST_CHECK int oxl_owner_lock(struct oxl_owner *o, unsigned which, bool exclusive, int64_t wait_ms,
+                                  const atomic_bool *cancel, struct oxl_error *err);
+void oxl_owner_unlock(struct oxl_owner *o, unsigned which);
+
+/* Who is @number? DEAD only when the kernel says that nobody holds its byte and owners/<id>, if present, names this machine;
+ * a file naming another machine, or any error: UNKNOWN. Our own number: ALIVE. */
+enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number);
+
+/* Removes owners/ files of the dead. Best effort; returns the number removed. */
+uint64_t oxl_owner_sweep(int root_fd);
+
+#endif
