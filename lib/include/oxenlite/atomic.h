@@ -29,12 +29,6 @@
 #ifndef OXENLITE_ATOMIC_H
 #define OXENLITE_ATOMIC_H
 
-#ifdef __cplusplus
-#include <atomic>
-using std::atomic_bool; /* as C++23's own <stdatomic.h> does */
-#else
-#include <stdatomic.h>
-#endif
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +36,7 @@ using std::atomic_bool; /* as C++23's own <stdatomic.h> does */
 #include <time.h>
 
 #include <oxenlite/api.h>
+#include <oxenlite/cancel.h>
 #include <oxenlite/digest.h>
 #include <oxenlite/error.h>
 

@@ -21,7 +21,6 @@
 #ifndef OXENLITE_REPO_H
 #define OXENLITE_REPO_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>

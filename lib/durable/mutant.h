@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mutants: deliberate mistakes for the crash laboratory, which must catch each of them by name (tests/crash).
+ *
+ * In the library OXL_MUTANT(x) is the constant 0 and no trace of it is compiled. The laboratory builds this layer a
+ * second time with -DOXL_LAB and sets oxl_mutant.
+ */
+#ifndef OXL_DURABLE_MUTANT_H
+#define OXL_DURABLE_MUTANT_H
+
+enum oxl_mutant {
+        OXL_MUTANT_NONE,
+        OXL_MUTANT_NO_FILE_FSYNC,
+        OXL_MUTANT_NO_DIR_FSYNC,
+        OXL_MUTANT_NO_ANCESTOR_FSYNC,
+        OXL_MUTANT_FSYNC_AFTER_RENAME,
+        OXL_MUTANT_CHMOD_AFTER_FSYNC,
+        OXL_MUTANT_EOF_ON_CANCEL,
+        OXL_MUTANT_SWEEP_WITHOUT_LOCK_CHECK,
+};
+
+#ifdef OXL_LAB
+extern enum oxl_mutant oxl_mutant;
+#define OXL_MUTANT(name) (oxl_mutant == OXL_MUTANT_##name)
+#else
+#define OXL_MUTANT(name) 0
+#endif
+
+#endif
