@@ -3,7 +3,7 @@ install(TARGETS oxl_durable oxenlite ARCHIVE)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/lib/include/oxenlite DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 
-# The .pc files name what the archives leave open; a BLAKE3 built from sources is inside liboxl_durable.a.
+# The .pc files name what the archives leave open (Requires, not .private: there is no shared library); a BLAKE3 built from sources is inside liboxl_durable.a.
 foreach(pc oxenlite oxenlite-durable)
         configure_file(${PROJECT_SOURCE_DIR}/cmake/${pc}.pc.in ${PROJECT_BINARY_DIR}/${pc}.pc @ONLY)
         install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

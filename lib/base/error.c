@@ -187,3 +187,16 @@ size_t oxl_error_text(const struct oxl_error *err, char *buf, size_t size)
         errno = saved;
         return s.len;
 }
+
+int oxl_error_copy(struct oxl_error *dst, const struct oxl_error *src)
+{
+        if (dst && dst != src) {
+                struct oxl_error copy = *src;
+                copy.path[0] = copy_text(src->path[0]);
+                copy.path[1] = copy_text(src->path[1]);
+                copy.detail = copy_text(src->detail);
+                oxl_error_done(dst);
+                *dst = copy;
+        }
+        return -(int)src->code;
+}

@@ -54,8 +54,9 @@ OXL_MUST_CHECK int oxl_stage_symlink(struct oxl_durable *d, const char *dir, con
 /* Path of the temp relative to the root; borrowed until free or publish. */
 const char *oxl_stage_path(const struct oxl_stage *s);
 
-/* The descriptor, open for reading and writing, borrowed until sync; for FICLONE, fallocate and pread. */
-int oxl_stage_fd(const struct oxl_stage *s);
+/* The descriptor, open for reading and writing; for FICLONE, fallocate and pread. Borrowed until the next call with any
+ * stage of the object: the oldest of very many open stages are closed and opened again. -1 with errno. */
+int oxl_stage_fd(struct oxl_stage *s);
 
 /* Appends; starts writeback early, every 8 MiB (sync_file_range). FILE_WRITE. */
 OXL_MUST_CHECK int oxl_stage_write(struct oxl_stage *s, const void *bytes, size_t n, struct oxl_error *err);

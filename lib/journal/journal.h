@@ -35,10 +35,10 @@ enum oxl_intent_state {
 const char *oxl_intent_state_text(enum oxl_intent_state state);
 
 struct oxl_journal_config {
-        const char *dir;        /* absolute path of .oxen-lite (or of the temp folder that init builds) */
+        const char *dir; /* absolute path of .oxen-lite (or of the temp folder that init builds) */
         struct oxl_repo_id id;
-        int lock_fd;            /* the open `locks` file, borrowed; -1: no locking (init, private copies) */
-        int64_t wait_ms;        /* for the db lock; < 0: for ever */
+        int lock_fd;     /* the open `locks` file, borrowed; -1: no locking (init, private copies) */
+        int64_t wait_ms; /* for the db lock; < 0: for ever */
 };
 
 /* Makes journal.db with all migrations and syncs it (database, -wal if any, not the directory). FILE_EXISTS, JOURNAL. */
@@ -59,8 +59,8 @@ void oxl_journal_close(struct oxl_journal *j);
 
 /* A row of the operation log. Strings borrowed. */
 struct oxl_operation {
-        int64_t id;         /* 0 when written: assigned */
-        int64_t intent;     /* 0: none */
+        int64_t id;     /* 0 when written: assigned */
+        int64_t intent; /* 0: none */
         int64_t time_ns;
         const char *verb, *ref, *old_id, *new_id, *note; /* ref, old_id, new_id may be NULL */
 };

@@ -13,10 +13,10 @@ struct oxl_commit {
         struct oxl_digest tree;
         struct oxl_digest parent[OXL_PARENTS_MAX];
         unsigned parents;
-        char *author;      /* owned */
-        int64_t seconds;   /* since 1970 UTC */
-        int zone_minutes;  /* east of UTC, -720 to 840 */
-        char *message;     /* owned, NUL-ended; no NUL inside */
+        char *author;     /* owned */
+        int64_t seconds;  /* since 1970 UTC */
+        int zone_minutes; /* east of UTC, -720 to 840 */
+        char *message;    /* owned, NUL-ended; no NUL inside */
 };
 #define OXL_COMMIT_INIT { 0 }
 void oxl_commit_done(struct oxl_commit *c);

@@ -30,7 +30,7 @@ enum oxl_kind {
         OXL_KIND_COMMIT = 3,
 };
 
-#define OXL_METADATA_MAX (2u << 20)       /* bytes of a tree node or commit */
+#define OXL_METADATA_MAX (2u << 20) /* bytes of a tree node or commit */
 #define OXL_PACK_THRESHOLD_DEFAULT (4u << 20)
 #define OXL_PACK_THRESHOLD_MAX (64u << 20)
 
@@ -38,11 +38,11 @@ struct oxl_objects;
 struct oxl_put;
 
 struct oxl_objects_config {
-        int root_fd;               /* .oxen-lite; borrowed */
+        int root_fd; /* .oxen-lite; borrowed */
         struct oxl_repo_id id;
         enum oxl_algo blob_algo;
-        uint64_t pack_threshold;   /* bytes */
-        bool reflink;              /* try FICLONE */
+        uint64_t pack_threshold;     /* bytes */
+        bool reflink;                /* try FICLONE */
         struct oxl_durable *durable; /* borrowed; NULL: read only */
 };
 
@@ -96,10 +96,10 @@ OXL_MUST_CHECK int oxl_put_finish(struct oxl_put *p, struct oxl_error *err);
 
 /* What publish will rename, for the intent. Valid after finish, until free; borrowed strings. */
 struct oxl_put_item {
-        bool loose;               /* else a pack */
+        bool loose;                /* else a pack */
         const char *temp, *target; /* relative to .oxen-lite */
-        struct oxl_digest digest; /* blob digest, or pack id */
-        uint64_t size;            /* bytes of the file */
+        struct oxl_digest digest;  /* blob digest, or pack id */
+        uint64_t size;             /* bytes of the file */
 };
 size_t oxl_put_items(const struct oxl_put *p, const struct oxl_put_item **ret);
 

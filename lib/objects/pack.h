@@ -49,8 +49,8 @@ uint64_t oxl_pack_lower_bound(const struct oxl_pack *p, const uint8_t id[OXL_DIG
 OXL_MUST_CHECK int oxl_pack_record(struct oxl_pack *p, uint64_t offset, struct oxl_pack_entry *ret,
                                    struct oxl_error *err);
 /* Reads @n payload bytes of record @e from @at (below raw_len). FILE_READ, MALFORMED (cut short). */
-OXL_MUST_CHECK int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_entry *e, uint64_t at, void *buf, size_t n,
-                                    struct oxl_error *err);
+OXL_MUST_CHECK int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_entry *e, uint64_t at, void *buf,
+                                    size_t n, struct oxl_error *err);
 
 /* Verifies everything: header, seal, id, each record header against the index, each payload against its digest, second
  * copies, filler and padding zero, no gaps. Reads sequentially in a fixed amount of memory besides the index. @seen (may be NULL) hears of

@@ -31,7 +31,7 @@ struct oxl_tree_entry {
         uint8_t name_len;
         enum oxl_entry_kind kind; /* inner nodes: OXL_ENTRY_NONE */
         uint64_t size;
-        uint64_t count;           /* inner nodes: leaf entries below */
+        uint64_t count; /* inner nodes: leaf entries below */
         struct oxl_digest id;
 };
 
@@ -57,7 +57,8 @@ bool oxl_tree_name_ok(const char *name, size_t len);
 
 /* --- builder --- */
 /* Receives each finished node payload; returns its id. */
-typedef int oxl_tree_emit_fn(void *ctx, const void *payload, size_t n, struct oxl_digest *ret_id, struct oxl_error *err);
+typedef int oxl_tree_emit_fn(void *ctx, const void *payload, size_t n, struct oxl_digest *ret_id,
+                             struct oxl_error *err);
 struct oxl_tree_builder;
 OXL_MUST_CHECK int oxl_tree_builder_new(oxl_tree_emit_fn *emit, void *ctx, struct oxl_tree_builder **ret,
                                         struct oxl_error *err);

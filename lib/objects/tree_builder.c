@@ -6,7 +6,7 @@
  * the split rule ends it, and becomes an entry one level up. So memory is bounded by depth times node size, whatever the
  * number of files. What is emitted depends on the paths alone, never on what was there before.
  *
- * PATH, LIMIT and INVALID about one path leave the builder as it was. After any other failure it can only be freed.
+ * PATH and LIMIT about the path given leave the builder as it was. After any other failure it can only be freed.
  */
 #include <string.h>
 
@@ -172,13 +172,6 @@ static int close_down_to(struct oxl_tree_builder *b, size_t depth, struct oxl_er
 
 /* --- paths --- */
 
-/* The path as text for messages; a lack of memory loses it, not the error. */
-#define FAIL_AT(err, CODE, path, len, why)                             \
-        do {                                                           \
-                cleanup_free char *text_ = strndup((path), (len));     \
-                return OXL_FAIL_WHY((err), CODE, text_, (why));        \
-        } while (0)
-
 /* Length of the common prefix of the last path and @path, in bytes. */
 static size_t common_prefix(const struct oxl_tree_builder *b, const char *path, size_t len)
 {
@@ -226,29 +219,32 @@ static const char *order_problem(const struct oxl_tree_builder *b, const char *p
         return oxl_path_compare(last, last_len, path, len) > 0 ? "it is out of order" : NULL;
 }
 
-static int check_path(const struct oxl_tree_builder *b, const char *path, size_t len, struct oxl_error *err)
+/* Why a path cannot be added; .why is NULL when it can. */
+struct refusal {
+        enum oxl_code code; /* LIMIT or PATH */
+        const char *why;
+};
+
+static struct refusal refusal_of(const struct oxl_tree_builder *b, const char *path, size_t len,
+                                 enum oxl_entry_kind kind, uint64_t size)
 {
         if (len > OXL_PATH_BYTES_MAX)
-                FAIL_AT(err, LIMIT, path, len, "a path has at most 32,767 bytes");
-        const char *problem = component_problem(path, len);
-        if (problem)
-                FAIL_AT(err, PATH, path, len, problem);
+                return (struct refusal){ OXL_E_LIMIT, "a path has at most 32,767 bytes" };
+        const char *why = component_problem(path, len);
+        if (why)
+                return (struct refusal){ OXL_E_PATH, why };
         if (count_slashes(path, len) > OXL_DEPTH_MAX)
-                FAIL_AT(err, LIMIT, path, len, "it is more than 1,024 directories deep");
-        problem = order_problem(b, path, len);
-        if (problem)
-                FAIL_AT(err, PATH, path, len, problem);
-        return 0;
+                return (struct refusal){ OXL_E_LIMIT, "it is more than 1,024 directories deep" };
+        why = order_problem(b, path, len);
+        if (why)
+                return (struct refusal){ OXL_E_PATH, why };
+        return (struct refusal){ OXL_E_LIMIT, oxl_tree_size_problem(kind, size) };
 }
 
-static int check_file(const char *path, size_t len, enum oxl_entry_kind kind, uint64_t size, struct oxl_error *err)
+static int refuse(const struct refusal *no, const char *path, size_t len, struct oxl_error *err)
 {
-        if (kind < OXL_ENTRY_FILE || kind > OXL_ENTRY_SYMLINK)
-                FAIL_AT(err, INVALID, path, len, "only files and symbolic links are added to trees");
-        const char *problem = oxl_tree_size_problem(kind, size);
-        if (problem)
-                FAIL_AT(err, LIMIT, path, len, problem);
-        return 0;
+        cleanup_free char *text = strndup(path, len); /* a lack of memory loses the text, not the error */
+        return no->code == OXL_E_LIMIT ? OXL_FAIL_WHY(err, LIMIT, text, no->why) : OXL_FAIL_WHY(err, PATH, text, no->why);
 }
 
 /* Closes the directories that @path leaves and opens those that it enters. */
@@ -293,15 +289,13 @@ int oxl_tree_builder_new(oxl_tree_emit_fn *emit, void *ctx, struct oxl_tree_buil
 int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t path_len, enum oxl_entry_kind kind,
                          uint64_t size, const struct oxl_digest *id, struct oxl_error *err)
 {
-        OXL_ASSERT(!b->broken);
-        int r = check_path(b, path, path_len, err);
-        if (r == 0)
-                r = check_file(path, path_len, kind, size, err);
-        if (r < 0)
-                return r;
+        OXL_ASSERT(!b->broken && kind >= OXL_ENTRY_FILE && kind <= OXL_ENTRY_SYMLINK);
+        struct refusal no = refusal_of(b, path, path_len, kind, size);
+        if (no.why)
+                return refuse(&no, path, path_len, err);
 
         b->broken = true; /* until this path is in */
-        r = move_to(b, path, path_len, err);
+        int r = move_to(b, path, path_len, err);
         if (r < 0)
                 return r;
         struct directory *d = b->open[b->depth - 1];

@@ -80,6 +80,7 @@ const struct oxl_sys oxl_sys_real = {
         .ficlone = real_ficlone,
         .ofd_lock = real_ofd_lock,
         .getrandom = getrandom,
+        .uname = uname,
         .clock_gettime = clock_gettime,
 };
 

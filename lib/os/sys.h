@@ -16,6 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -53,6 +54,7 @@ struct oxl_sys {
         int (*ficlone)(int fd, int src_fd);
         int (*ofd_lock)(int fd, int cmd, struct flock *lock); /* F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK */
         ssize_t (*getrandom)(void *buf, size_t n, unsigned flags);
+        int (*uname)(struct utsname *ret);
         int (*clock_gettime)(clockid_t clock, struct timespec *ret);
 };
 

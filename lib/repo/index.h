@@ -15,7 +15,7 @@
 #include "objects/tree.h"
 #include "repo/repo.h"
 
-struct oxl_stat {              /* all zero: not cached */
+struct oxl_stat { /* all zero: not cached */
         int64_t mtime_s, ctime_s;
         uint32_t mtime_ns, ctime_ns;
         uint64_t dev, ino;
@@ -23,7 +23,7 @@ struct oxl_stat {              /* all zero: not cached */
 };
 
 struct oxl_index_entry {
-        const char *path;      /* borrowed; NUL-ended when handed out */
+        const char *path; /* borrowed; NUL-ended when handed out */
         size_t path_len;
         enum oxl_entry_kind kind;
         bool staged;
@@ -42,8 +42,8 @@ const struct oxl_digest *oxl_index_tree(const struct oxl_index *x);
 uint64_t oxl_index_count_bound(const struct oxl_index *x); /* at most this many live entries */
 
 /* 0 found (kind NONE: staged removal), 1 not there. *ret borrows until the next call. */
-OXL_MUST_CHECK int oxl_index_lookup(struct oxl_index *x, const char *path, size_t path_len,
-                                    struct oxl_index_entry *ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_index_lookup(struct oxl_index *x, const char *path, size_t path_len, struct oxl_index_entry *ret,
+                                    struct oxl_error *err);
 
 /* Merged view in path order, from the first path >= @from ("" all) while it equals @from or lies below it. */
 struct oxl_index_cursor;
@@ -53,7 +53,8 @@ enum oxl_index_cursor_flags {
 OXL_MUST_CHECK int oxl_index_cursor_new(struct oxl_index *x, const char *from, unsigned flags,
                                         struct oxl_index_cursor **ret, struct oxl_error *err);
 /* 0 next (staged removals are yielded with kind NONE), 1 end. */
-OXL_MUST_CHECK int oxl_index_cursor_next(struct oxl_index_cursor *c, struct oxl_index_entry *ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_index_cursor_next(struct oxl_index_cursor *c, struct oxl_index_entry *ret,
+                                         struct oxl_error *err);
 void oxl_index_cursor_free(struct oxl_index_cursor *c);
 
 /* --- edits --- */
@@ -89,6 +90,6 @@ OXL_MUST_CHECK int oxl_index_verify(struct oxl_index *x, struct oxl_error *err);
  * reading began) that a later change might not show in its times: within 50 ms, or 2 s where times have whole seconds. */
 void oxl_stat_fill(const struct stat *st, const struct timespec *now, struct oxl_stat *ret);
 /* Does @st show the very file and state that @entry was taken from? False when not cached. */
-bool oxl_stat_same(const struct oxl_index_entry *entry, const struct stat *st);
+bool oxl_stat_unchanged(const struct oxl_index_entry *entry, const struct stat *st);
 
 #endif

@@ -22,6 +22,7 @@
 struct oxl_settings {
         uint64_t pack_threshold;
         bool reflink;
+        bool has_pack_threshold, has_reflink; /* written in config.json, even when equal to the default */
         char *user_name, *user_email; /* owned; NULL: unset */
 };
 
@@ -41,11 +42,12 @@ struct oxl_repo {
         struct oxl_settings settings;
         enum oxl_config_state config_state;
 
-        struct oxl_owner *owner;         /* NULL until the first write */
-        struct oxl_durable *durable;     /* of root_fd; NULL until the first write */
-        struct oxl_journal *journal;     /* NULL until the first write */
-        struct oxl_objects *objects;     /* opened when needed: oxl_repo_objects */
-        bool writing;                    /* writer lock held */
+        struct oxl_owner *owner;     /* NULL until the first write */
+        struct oxl_durable *durable; /* of root_fd; NULL until the first write */
+        struct oxl_journal *journal; /* NULL until the first write */
+        struct oxl_objects *objects; /* opened when needed: oxl_repo_objects */
+        bool writing;                /* writer lock held */
+        uint64_t recovered;          /* intents ended by the last begin_write */
 };
 
 /* The object store: read only until begin_write, which reopens it with the durable context. */
@@ -64,9 +66,17 @@ OXL_MUST_CHECK int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_cou
 
 /* Callbacks of the options, when set. */
 void oxl_repo_notice(const struct oxl_repo *r, const char *path, const char *text);
-void oxl_repo_progress(const struct oxl_repo *r, const char *phase, uint64_t files, uint64_t files_total, uint64_t bytes,
-                       uint64_t bytes_total);
+void oxl_repo_progress(const struct oxl_repo *r, const char *phase, uint64_t files, uint64_t files_total,
+                       uint64_t bytes, uint64_t bytes_total);
 bool oxl_repo_cancelled(const struct oxl_repo *r);
+
+/* Reads the canonical file @path below @root_fd: a regular file of at most 1 MiB, no link in its path. 1: absent.
+ * MALFORMED (something else is in its place), FILE_OPEN, FILE_READ, NOMEM. Messages name `.oxen-lite/<path>`. */
+#define OXL_SEALED_TEXT_MAX (1u << 20)
+OXL_MUST_CHECK int oxl_repo_read_file(int root_fd, const char *path, struct oxl_buf *ret, struct oxl_error *err);
+
+/* Absolute path, free of links, of the open directory @fd (malloc'd). DIR_OPEN with @name. */
+OXL_MUST_CHECK int oxl_repo_real_path(int fd, const char *name, char **ret, struct oxl_error *err);
 
 /* --- format.c --- */
 OXL_MUST_CHECK int oxl_format_parse(struct oxl_bytes text, struct oxl_format *ret, struct oxl_error *err);
@@ -79,6 +89,8 @@ OXL_MUST_CHECK int oxl_config_parse(struct oxl_bytes text, const struct oxl_repo
                                     enum oxl_config_state *ret_state, struct oxl_error *err_why, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_config_print(const struct oxl_settings *s, const struct oxl_repo_id *id, struct oxl_buf *ret,
                                     struct oxl_error *err);
+/* Reads config.json again into settings and config_state; an unusable file is a state, not an error (*err_why as above). */
+OXL_MUST_CHECK int oxl_config_load(struct oxl_repo *r, struct oxl_error *err_why, struct oxl_error *err);
 void oxl_settings_default(struct oxl_settings *s);
 void oxl_settings_done(struct oxl_settings *s);
 
@@ -86,7 +98,8 @@ void oxl_settings_done(struct oxl_settings *s);
 /* check-ref-format plus "not hex only", for the part after refs/heads/ or refs/tags/. REF_NAME. */
 OXL_MUST_CHECK int oxl_ref_name_check(const char *name, struct oxl_error *err);
 /* Reads and verifies one ref by full name ("refs/heads/main"). 1: no such ref. MALFORMED, SEAL, FILE_*. */
-OXL_MUST_CHECK int oxl_ref_read(const struct oxl_repo *r, const char *name, struct oxl_digest *ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_ref_read(const struct oxl_repo *r, const char *name, struct oxl_digest *ret,
+                                struct oxl_error *err);
 /* Compare and swap under the writer lock: reads, compares with @old (NONE: must not exist), writes durably (barrier
  * included). REF_CHANGED; DIR_SYNC when visible but not known durable. */
 OXL_MUST_CHECK int oxl_ref_swap(struct oxl_repo *r, const char *name, const struct oxl_digest *old,

@@ -17,15 +17,15 @@ enum oxl_skip {
 enum oxl_skip oxl_worktree_skip(const char *name);
 
 struct oxl_walk_item {
-        const char *path;   /* relative to the working tree, NUL-ended, borrowed */
+        const char *path; /* relative to the working tree, NUL-ended, borrowed */
         size_t path_len;
-        int dirfd;          /* open directory that holds it, borrowed */
-        const char *name;   /* last component */
-        struct stat st;     /* lstat; zero when @error is set */
+        int dirfd;                     /* open directory that holds it, borrowed */
+        const char *name;              /* last component */
+        struct stat st;                /* lstat; zero when @error is set */
         const struct oxl_error *error; /* the item (or the directory) could not be examined or listed */
-        enum oxl_skip skip; /* yielded once with the reason, not descended */
-        bool empty;         /* a directory with nothing in it that can be stored */
-        bool done;          /* directories: second visit, after the content; false on the first */
+        enum oxl_skip skip;            /* yielded once with the reason, not descended */
+        bool empty;                    /* a directory with nothing in it that can be stored */
+        bool done;                     /* directories: second visit, after the content; false on the first */
 };
 struct oxl_walk;
 /* Walks the file or directory @start ("" the root) in path order, bounded descriptors (64, reopened when deeper) and

@@ -20,8 +20,10 @@
  *   TARGET (bad name; nothing was created)      FILE_SYMLINK (policy REFUSE, or a loop)
  *   DIR_CREATE, DIR_OPEN, FILE_CREATE, FILE_WRITE, FILE_META, FILE_SYNC, FILE_CLOSE, FILE_RENAME, FILE_STAT
  *   FILE_EXISTS (no-replace)   READER (the reader's errno)   SIZE, DIGEST (expectation missed)
- *   UNSUPPORTED, RANDOM, NOMEM, CANCELLED: target unchanged, no temp left (unless `res->leftover`);
+ *   FILE_OPEN, FILE_READ, FILE_LOCK, INVALID (options), UNSUPPORTED, RANDOM, NOMEM, CANCELLED: target unchanged, no temp left (unless `res->leftover`);
  *   DIR_SYNC (only with OXL_ATOMIC_STRICT): target published, durability unknown.
+ * Missing parents: each level that the call made, or found made by somebody else meanwhile, is synced together with its
+ * parent. A parent that existed when the call first looked is taken as durable: its maker answers for it.
  * A failed fsync is final: it is not retried and nothing is published after it.
  *
  * Threads: reentrant. Signals, umask, cwd and locale are neither used nor changed. No descriptor is inherited (O_CLOEXEC).
@@ -109,7 +111,10 @@ OXL_API OXL_MUST_CHECK int oxl_atomic_write_from_reader(const char *target, oxl_
  *   begin -> add ... add -> commit -> free
  * add writes the temp; commit syncs all of them (one syncfs for more than 32, Linux 5.8 or newer), renames all,
  * then syncs each directory once. Not one transaction: a crash inside commit can leave some targets new and some
- * old, each of them whole. Holds at most 256 descriptors; temps beyond that are closed and reopened.
+ * old, each of them whole. Holds one descriptor per file (its temp's lock, the proof that we live) and per directory, and
+ * 128 more. A batch too large for the descriptor limit fails in add with FILE_CREATE (EMFILE); what was added before
+ * can still be committed. What the options point to is borrowed until free; `expect`, `expect_bytes` and READ_BACK are
+ * INVALID here. commit works once; after it only free does.
  */
 struct oxl_batch;
 

@@ -16,10 +16,10 @@
 OXL_BEGIN_DECLS
 
 enum oxl_severity {
-        OXL_SEVERITY_NOTE = 1,    /* worth knowing; nothing is lost or at risk */
-        OXL_SEVERITY_WARNING,     /* redundancy or a derived file is lost; no content */
-        OXL_SEVERITY_ERROR,       /* a canonical file is damaged; content may still exist elsewhere */
-        OXL_SEVERITY_LOSS,        /* committed or staged content is gone from the store */
+        OXL_SEVERITY_NOTE = 1, /* worth knowing; nothing is lost or at risk */
+        OXL_SEVERITY_WARNING,  /* redundancy or a derived file is lost; no content */
+        OXL_SEVERITY_ERROR,    /* a canonical file is damaged; content may still exist elsewhere */
+        OXL_SEVERITY_LOSS,     /* committed or staged content is gone from the store */
 };
 
 enum oxl_problem {
@@ -30,16 +30,16 @@ enum oxl_problem {
 
 struct oxl_finding { /* borrowed for the call */
         enum oxl_problem problem;
-        const char *id;              /* stable: 16 hex digits of BLAKE3 over slug and path */
-        const char *path;            /* relative to .oxen-lite */
-        const char *object;          /* text form of the object's id, or NULL */
-        const char *verdict;         /* "media", "transient", "memory-suspect", "unreadable", or "" where it does not apply */
+        const char *id;      /* stable: 16 hex digits of BLAKE3 over slug and path */
+        const char *path;    /* relative to .oxen-lite */
+        const char *object;  /* text form of the object's id, or NULL */
+        const char *verdict; /* "media", "transient", "memory-suspect", "unreadable", or "" where it does not apply */
         const char *expected, *actual; /* digests or values as text; "" when not known */
-        const char *detail;          /* one sentence, may be "" */
-        const char *const *affects;  /* "<commit 12>:<path>" or ref names, at most 100 */
+        const char *detail;            /* one sentence, may be "" */
+        const char *const *affects;    /* "<commit 12>:<path>" or ref names, at most 100 */
         size_t n_affects;
         uint64_t affects_total;
-        int os;                      /* errno of unreadable, else 0 */
+        int os; /* errno of unreadable, else 0 */
 };
 
 OXL_API const char *oxl_problem_slug(enum oxl_problem p);
@@ -59,14 +59,14 @@ struct oxl_check_options {
 };
 
 struct oxl_check_result {
-        uint64_t files, bytes;        /* canonical files verified, bytes read from them */
-        uint64_t objects;             /* blobs, trees and commits verified */
+        uint64_t files, bytes; /* canonical files verified, bytes read from them */
+        uint64_t objects;      /* blobs, trees and commits verified */
         uint64_t commits, refs;
-        uint64_t unreachable;         /* whole objects that no ref, index or intent needs */
-        uint64_t findings;            /* severity warning and above */
+        uint64_t unreachable; /* whole objects that no ref, index or intent needs */
+        uint64_t findings;    /* severity warning and above */
         uint64_t notes;
-        uint64_t unreadable;          /* what could not be checked: I/O errors */
-        bool pending;                 /* a dead owner's intent waits for recovery */
+        uint64_t unreadable; /* what could not be checked: I/O errors */
+        bool pending;        /* a dead owner's intent waits for recovery */
 };
 
 /* Checks the repository at or above @start. Returns 0 when the check ran to its end, whatever it found; @fn hears each

@@ -2,8 +2,9 @@
 /*
  * JSON documents: a thin, strict layer over cJSON for oxen-lite's own documents.
  *
- * Parsing demands valid UTF-8, exactly one document (the end of input right after it), no duplicate keys, at most 64
- * levels. 64-bit numbers and digests travel as strings, since JSON numbers are doubles in most readers.
+ * Parsing demands the grammar of RFC 8259, valid UTF-8 without NUL (also not escaped), exactly one document (nothing but
+ * space after it), no duplicate keys, at most 64 levels, numbers of at most 63 characters that a double can hold. 64-bit
+ * numbers and digests travel as strings, since JSON numbers are doubles in most readers.
  * Ownership: a tree owns its children; what set/append is given, it takes (also when it fails). Building is sticky: the
  * first failed allocation marks the tree and oxl_json_print reports NOMEM. Threads: one at a time per tree.
  */
@@ -22,9 +23,12 @@ struct oxl_json;
 
 OXL_API struct oxl_json *oxl_json_object(void);
 OXL_API struct oxl_json *oxl_json_array(void);
-OXL_API struct oxl_json *oxl_json_string(const char *text);
+OXL_API struct oxl_json *oxl_json_string(const char *text); /* NULL: null; bytes that are not UTF-8 become U+FFFD */
+/* A file name inside an array: a string, or {"bytes": "<base64>"} when it is not UTF-8. */
+OXL_API struct oxl_json *oxl_json_name(const char *bytes, size_t n);
 OXL_API void oxl_json_free(struct oxl_json *j);
 
+/* Replaces a member of the same key. */
 OXL_API void oxl_json_set(struct oxl_json *object, const char *key, struct oxl_json *value);
 OXL_API void oxl_json_set_string(struct oxl_json *object, const char *key, const char *text); /* NULL: null */
 OXL_API void oxl_json_set_u64(struct oxl_json *object, const char *key, uint64_t value);      /* as string */
@@ -53,10 +57,14 @@ OXL_API bool oxl_json_get_int(const struct oxl_json *object, const char *key, in
 OXL_API bool oxl_json_is_null(const struct oxl_json *object, const char *key);
 /* The bytes of a name written by set_name (malloc'd, NUL-ended); false when absent or malformed. */
 OXL_API bool oxl_json_get_name(const struct oxl_json *object, const char *key, char **ret, size_t *ret_n);
+/* The same for a value made by oxl_json_name. */
+OXL_API bool oxl_json_name_bytes(const struct oxl_json *value, char **ret, size_t *ret_n);
+/* Items of an array, members of an object. Both this and _at walk the list: for loops see _member. */
 OXL_API size_t oxl_json_size(const struct oxl_json *array);
 OXL_API const struct oxl_json *oxl_json_at(const struct oxl_json *array, size_t i);
 OXL_API const char *oxl_json_text(const struct oxl_json *string);
-/* Iterates an object's members in order: *pos starts at 0; false at the end. */
+/* Iterates an object's members, or an array's items (*ret_key is then NULL), in order and in linear time: *pos starts at
+ * 0 and is a cookie afterwards; false at the end. The tree must not change meanwhile. */
 OXL_API bool oxl_json_member(const struct oxl_json *object, size_t *pos, const char **ret_key,
                              const struct oxl_json **ret_value);
 

@@ -25,6 +25,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <oxenlite/cancel.h>
 #include <oxenlite/digest.h>
 #include <oxenlite/error.h>
 
@@ -35,12 +36,12 @@ struct oxl_repo;
 /* What recovery decided about one interrupted operation. Strings borrowed. */
 struct oxl_recovered {
         int64_t intent;
-        const char *verb;    /* "commit", "restore" */
-        const char *outcome; /* "rolled-forward", "rolled-back", "superseded" */
-        const char *ref;     /* may be NULL */
+        const char *verb;         /* "commit", "restore" */
+        const char *outcome;      /* "rolled-forward", "rolled-back", "superseded" */
+        const char *ref;          /* may be NULL */
         struct oxl_digest commit; /* the commit concerned, or NONE */
-        const char *why;     /* one sentence for people */
-        const char *proof;   /* JSON text: FORMAT section 7.2 */
+        const char *why;          /* one sentence for people */
+        const char *proof;        /* JSON text: FORMAT section 7.2 */
 };
 typedef void oxl_recovered_fn(void *ctx, const struct oxl_recovered *r);
 
@@ -52,14 +53,14 @@ typedef void oxl_progress_fn(void *ctx, const char *phase, uint64_t files, uint6
                              uint64_t bytes_total);
 
 struct oxl_repo_options {
-        int64_t wait_ms;      /* for locks; < 0: for ever; the command line's default is 30,000 */
-        bool trust;           /* open a repository that another user owns */
-        const char *command;  /* for owners/<id> and lock messages; may be NULL */
+        int64_t wait_ms;     /* for locks; < 0: for ever; the command line's default is 30,000 */
+        bool trust;          /* open a repository that another user owns */
+        const char *command; /* for owners/<id> and lock messages; may be NULL */
         const atomic_bool *cancel;
         oxl_recovered_fn *recovered;
         oxl_notice_fn *notice;
         oxl_progress_fn *progress;
-        void *ctx;            /* of the three callbacks */
+        void *ctx; /* of the three callbacks */
 };
 
 /* Creates `<dir>/.oxen-lite` (and @dir): built whole under another name, synced, renamed into place. REPO_EXISTS. */
@@ -67,8 +68,8 @@ OXL_API OXL_MUST_CHECK int oxl_repo_init(const char *dir, enum oxl_algo blob_alg
 
 /* Finds the repository at or above @start and opens it; takes no lock and writes nothing. REPO_NOT_FOUND, REPO_UNTRUSTED,
  * FEATURE, MALFORMED, SEAL. A config.json with a broken seal is not an error here: see oxl_repo_config_state. */
-OXL_API OXL_MUST_CHECK int oxl_repo_open(const char *start, const struct oxl_repo_options *options, struct oxl_repo **ret,
-                                         struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_open(const char *start, const struct oxl_repo_options *options,
+                                         struct oxl_repo **ret, struct oxl_error *err);
 /* NULL is fine. */
 OXL_API void oxl_repo_close(struct oxl_repo *r);
 
@@ -78,13 +79,14 @@ OXL_API enum oxl_algo oxl_repo_algo(const struct oxl_repo *r);
 
 /* What a user typed, relative to the current directory, as a path of the working tree (malloc'd). "." and ".." are
  * resolved by text; symlinks above the working tree are followed. PATH when it lies outside. */
-OXL_API OXL_MUST_CHECK int oxl_repo_path(const struct oxl_repo *r, const char *typed, char **ret, struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_path(const struct oxl_repo *r, const char *typed, char **ret,
+                                         struct oxl_error *err);
 
 /* --- refs and revisions --- */
 
 struct oxl_head {
-        char *branch;              /* short name, owned; NULL when HEAD is a commit id */
-        struct oxl_digest commit;  /* NONE when the branch has no commits */
+        char *branch;             /* short name, owned; NULL when HEAD is a commit id */
+        struct oxl_digest commit; /* NONE when the branch has no commits */
 };
 OXL_API void oxl_head_done(struct oxl_head *h);
 OXL_API OXL_MUST_CHECK int oxl_repo_head(struct oxl_repo *r, struct oxl_head *ret, struct oxl_error *err);
@@ -109,12 +111,14 @@ OXL_API OXL_MUST_CHECK int oxl_repo_config_set(struct oxl_repo *r, const char *k
 /* Seals config.json again after it was edited by hand, if its content is valid. MALFORMED, CONFIG_KEY, CONFIG_VALUE. */
 OXL_API OXL_MUST_CHECK int oxl_repo_config_accept(struct oxl_repo *r, struct oxl_error *err);
 /* Replaces the settings by @text (an edited copy, seal line optional), checked. */
-OXL_API OXL_MUST_CHECK int oxl_repo_config_replace(struct oxl_repo *r, const char *text, size_t n, struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_config_replace(struct oxl_repo *r, const char *text, size_t n,
+                                                   struct oxl_error *err);
 /* The settings without the seal, as the JSON object that config_replace takes (malloc'd). */
 OXL_API OXL_MUST_CHECK int oxl_repo_config_text(struct oxl_repo *r, char **ret, struct oxl_error *err);
 typedef int oxl_config_fn(void *ctx, const char *key, const char *value, bool is_default, const char *about,
                           struct oxl_error *err);
-OXL_API OXL_MUST_CHECK int oxl_repo_config_list(struct oxl_repo *r, oxl_config_fn *fn, void *ctx, struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_config_list(struct oxl_repo *r, oxl_config_fn *fn, void *ctx,
+                                                struct oxl_error *err);
 
 /* --- add, commit --- */
 struct oxl_add_options {
@@ -134,17 +138,17 @@ OXL_API OXL_MUST_CHECK int oxl_repo_add(struct oxl_repo *r, const char *const *p
 
 struct oxl_commit_options {
         const char *message;
-        const char *author;      /* NULL: config, OXEN_LITE_AUTHOR, else user@host with a notice */
-        bool all;                /* all tracked files as they are now */
+        const char *author; /* NULL: config, OXEN_LITE_AUTHOR, else user@host with a notice */
+        bool all;           /* all tracked files as they are now */
         bool allow_empty;
         const char *const *paths; /* these as they are now, besides what is staged */
         size_t n_paths;
 };
 struct oxl_commit_result {
         struct oxl_digest commit, tree;
-        char branch[1024];       /* short name, or "HEAD" when detached */
-        uint64_t files, bytes;   /* paths changed by this commit; raw bytes newly stored */
-        bool first;              /* no parent */
+        char branch[1024];     /* short name, or "HEAD" when detached */
+        uint64_t files, bytes; /* paths changed by this commit; raw bytes newly stored */
+        bool first;            /* no parent */
 };
 /* NOTHING when nothing changed. OUTCOME_UNKNOWN: recovery decides. */
 OXL_API OXL_MUST_CHECK int oxl_repo_commit(struct oxl_repo *r, const struct oxl_commit_options *options,
@@ -152,10 +156,13 @@ OXL_API OXL_MUST_CHECK int oxl_repo_commit(struct oxl_repo *r, const struct oxl_
 
 /* --- looking --- */
 enum oxl_change {
-        OXL_STAGED_ADDED = 1, OXL_STAGED_MODIFIED, OXL_STAGED_REMOVED, /* index against HEAD */
-        OXL_CHANGED, OXL_REMOVED,                                      /* working tree against index */
-        OXL_UNTRACKED,                                                 /* a file, or a folder (path ends in '/') */
-        OXL_UNREADABLE,                                                /* could not be examined: see error */
+        OXL_STAGED_ADDED = 1,
+        OXL_STAGED_MODIFIED,
+        OXL_STAGED_REMOVED, /* index against HEAD */
+        OXL_CHANGED,
+        OXL_REMOVED,    /* working tree against index */
+        OXL_UNTRACKED,  /* a file, or a folder (path ends in '/') */
+        OXL_UNREADABLE, /* could not be examined: see error */
 };
 struct oxl_status_item {
         enum oxl_change change;
@@ -181,8 +188,8 @@ OXL_API OXL_MUST_CHECK int oxl_repo_log(struct oxl_repo *r, const char *rev, uin
 
 struct oxl_ls_item {
         const char *path;
-        char kind;          /* 'f' file, 'x' executable, 'l' symlink, 'd' directory, 'a' absent (one side of a diff) */
-        uint64_t size;      /* bytes; directories: the sum below */
+        char kind;     /* 'f' file, 'x' executable, 'l' symlink, 'd' directory, 'a' absent (one side of a diff) */
+        uint64_t size; /* bytes; directories: the sum below */
         struct oxl_digest id;
 };
 typedef int oxl_ls_fn(void *ctx, const struct oxl_ls_item *item, struct oxl_error *err);
@@ -196,18 +203,18 @@ OXL_API OXL_MUST_CHECK int oxl_repo_diff(struct oxl_repo *r, const struct oxl_di
 typedef int oxl_bytes_fn(void *ctx, const void *bytes, size_t n, struct oxl_error *err);
 /* Verifies first, then streams: damaged content is never handed out. OBJECT_CORRUPT, PATH_NOT_FOUND. A symlink yields its
  * target; a directory is OBJECT_KIND. */
-OXL_API OXL_MUST_CHECK int oxl_repo_cat(struct oxl_repo *r, const char *rev, const char *path, oxl_bytes_fn *fn, void *ctx,
-                                        struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_cat(struct oxl_repo *r, const char *rev, const char *path, oxl_bytes_fn *fn,
+                                        void *ctx, struct oxl_error *err);
 
 /* --- restore, recover --- */
 struct oxl_restore_options {
-        const char *source;  /* revision; NULL: the index for the working tree, HEAD with @to */
-        const char *to;      /* other directory (made if missing); NULL: the working tree */
-        bool force;          /* overwrite changed files; they are stored as blobs first, and named by a notice */
+        const char *source; /* revision; NULL: the index for the working tree, HEAD with @to */
+        const char *to;     /* other directory (made if missing); NULL: the working tree */
+        bool force;         /* overwrite changed files; they are stored as blobs first, and named by a notice */
 };
 struct oxl_restore_result {
         uint64_t files, bytes, unchanged;
-        uint64_t kept;       /* blobs stored of files that were overwritten */
+        uint64_t kept; /* blobs stored of files that were overwritten */
 };
 /* Writes the files at and below @paths as they are in the source; files that are not in the source stay. All or nothing is
  * promised per file; an interrupted restore is finished by recovery. Verifies every blob before its file is replaced.

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* show: one commit, and what it changed against its first parent (the first commit: against nothing). */
+#include <string.h>
+
+#include "cli.h"
+
+struct shown {
+        struct cli *c;
+        struct oxl_digest parent;
+};
+
+static int show_commit(void *ctx, const struct oxl_commit_info *info, struct oxl_error *err)
+{
+        struct shown *s = ctx;
+
+        if (info->n_parents > 0)
+                s->parent = info->parents[0];
+        if (s->c->json) {
+                struct oxl_json *o = oxl_json_object();
+                oxl_json_set(o, "commit", json_commit(info));
+                json_members(s->c, o);
+        } else {
+                out_commit(s->c, info);
+                out(s->c, "\n");
+        }
+        return cli_go_on(s->c, err);
+}
+
+static int show_change(void *ctx, const struct oxl_ls_item *old, const struct oxl_ls_item *new_, struct oxl_error *err)
+{
+        struct shown *s = ctx;
+        struct cli *c = s->c;
+        const char *status = old->kind == 'a' ? "A" : new_->kind == 'a' ? "D" : "M";
+        const struct oxl_ls_item *item = new_->kind == 'a' ? old : new_;
+
+        if (c->json) {
+                struct oxl_json *o = oxl_json_object();
+                oxl_json_set_string(o, "status", status);
+                oxl_json_set_name(o, "path", item->path, strlen(item->path));
+                oxl_json_set_string(o, "kind", kind_text(item->kind));
+                oxl_json_set_u64(o, "size", item->size);
+                oxl_json_set_digest(o, "old", old->kind == 'a' ? &(struct oxl_digest)OXL_DIGEST_INIT : &old->id);
+                oxl_json_set_digest(o, "new", new_->kind == 'a' ? &(struct oxl_digest)OXL_DIGEST_INIT : &new_->id);
+                json_row(c, o);
+        } else {
+                out_colour(c, *status == 'D' ? COLOUR_BAD : *status == 'A' ? COLOUR_GOOD : COLOUR_ID);
+                out(c, "%s", status);
+                out_colour(c, COLOUR_NONE);
+                out(c, " ");
+                out_name(c, item->path);
+                out(c, "\n");
+        }
+        return cli_go_on(c, err);
+}
+
+int cmd_show(struct cli *c, int argc, char **argv, struct oxl_error *err)
+{
+        const char *rev = argc ? argv[0] : "HEAD";
+        struct shown s = { .c = c, .parent = OXL_DIGEST_INIT };
+        struct oxl_digest id;
+        char text[OXL_DIGEST_TEXT_MAX];
+
+        int r = oxl_repo_resolve(c->repo, rev, &id, err);
+        if (r < 0)
+                return r;
+        oxl_digest_text(&id, text); /* a writer may move the branch between the two steps */
+        r = oxl_repo_log(c->repo, text, 1, show_commit, &s, err);
+        if (r < 0)
+                return r;
+        if (c->json)
+                json_rows(c, "changes");
+        return oxl_repo_diff(c->repo, &s.parent, &id, show_change, &s, err);
+}

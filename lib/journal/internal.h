@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the files of lib/journal share: the connection, transactions under the db lock, statements, errors.
+ *
+ *      cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
+ *      int r = oxl_txn_begin(&t, j, OXL_TXN_DURABLE, err);
+ *      ...                                     statements live in functions of their own, so that they end first
+ *      return oxl_txn_commit(&t, err);         without it: rolled back
+ */
+#ifndef OXL_JOURNAL_INTERNAL_H
+#define OXL_JOURNAL_INTERNAL_H
+
+#include <sqlite3.h>
+
+#include "base/cleanup.h"
+#include "base/fail.h"
+#include "digest/digest.h"
+#include "journal/journal.h"
+
+enum {
+        OXL_JOURNAL_LOCK_BYTE = 2,          /* docs/FORMAT.md section 8 */
+        OXL_JOURNAL_BODY_MAX = 64 << 20,    /* docs/FORMAT.md section 1 */
+        OXL_JOURNAL_SYNC_NORMAL = 1,        /* values of PRAGMA synchronous */
+        OXL_JOURNAL_SYNC_FULL = 2,
+        OXL_JOURNAL_CHAIN_BYTES = OXL_DIGEST_BYTES,
+};
+
+/* A position in the chain of events; seq 0 and zeros before the first. */
+struct oxl_chain {
+        int64_t seq;
+        uint8_t digest[OXL_JOURNAL_CHAIN_BYTES];
+};
+
+struct oxl_journal {
+        sqlite3 *db;
+        sqlite3_vfs *vfs; /* ours, see journal_vfs.c; lives as long as db */
+        char *dir, *path; /* of the repository and of its journal.db, also for a copy: for messages */
+        char *copy_dir;   /* private copy: its directory, as long as it is still there; NULL else */
+        struct oxl_repo_id id;
+        int lock_fd; /* borrowed; -1: no locking */
+        int64_t wait_ms;
+        bool wal;
+        bool copy;
+        bool poisoned;         /* a write failed in the file system: what is in the cache is not what is on disk */
+        int sync;              /* the value of PRAGMA synchronous, 0: not known */
+        struct oxl_chain tail; /* the last event that this object wrote or verified */
+};
+
+/* Caller's directory of the database; makes the object without a connection. NOMEM. */
+OXL_MUST_CHECK int oxl_journal_new(const struct oxl_journal_config *config, struct oxl_journal **ret,
+                                   struct oxl_error *err);
+
+/* Connects to the file at @path (which differs from j->path for a copy) and sets what does not touch it. */
+OXL_MUST_CHECK int oxl_journal_connect(struct oxl_journal *j, const char *path, struct oxl_error *err);
+
+/* The rest of opening, under the db lock: version, migrations, meta, journal mode, synchronous. */
+OXL_MUST_CHECK int oxl_journal_begin_use(struct oxl_journal *j, struct oxl_error *err);
+
+/* Is there a file that SQLite may safely be pointed at? @dirfd is the directory. FILE_OPEN, JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_journal_check_files(struct oxl_journal *j, int dirfd, struct oxl_error *err);
+
+/* The db lock of the repository. LOCKED, FILE_LOCK. */
+OXL_MUST_CHECK int oxl_journal_lock(struct oxl_journal *j, bool shared, struct oxl_error *err);
+void oxl_journal_unlock(struct oxl_journal *j);
+
+/* --- errors and statements -------------------------------------------------------------------------------------- */
+
+/* The error for the result @rc of the last call on the connection. */
+int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err);
+/* JOURNAL_DAMAGED with @why. */
+int oxl_journal_damaged(const struct oxl_journal *j, const char *why, struct oxl_error *err);
+
+static inline void oxl_stmt_done(sqlite3_stmt **s)
+{
+        sqlite3_finalize(*s);
+}
+#define cleanup_stmt cleanup(oxl_stmt_done)
+
+/* @sql is ours and fits our schema: that it does not compile means that the stored schema is damaged. */
+OXL_MUST_CHECK int oxl_stmt_new(struct oxl_journal *j, const char *sql, sqlite3_stmt **ret, struct oxl_error *err);
+/* 1: a row; 0: done. */
+OXL_MUST_CHECK int oxl_stmt_step(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_error *err);
+/* Steps a statement without rows. */
+OXL_MUST_CHECK int oxl_stmt_run(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_journal_exec(struct oxl_journal *j, const char *sql, struct oxl_error *err);
+/* The one integer that @sql yields; JOURNAL_DAMAGED when there is none. */
+OXL_MUST_CHECK int oxl_journal_query(struct oxl_journal *j, const char *sql, int64_t *ret, struct oxl_error *err);
+
+/* TEXT column without NUL, borrowed until the next step; NULL else. */
+const char *oxl_stmt_text(sqlite3_stmt *s, int column);
+
+/* Binding copies nothing (the caller's strings outlive the step) and cannot fail but for memory, which the step reports. */
+OXL_MUST_CHECK int oxl_stmt_bind_text(struct oxl_journal *j, sqlite3_stmt *s, int at, const char *text,
+                                      struct oxl_error *err);
+OXL_MUST_CHECK int oxl_stmt_bind_int(struct oxl_journal *j, sqlite3_stmt *s, int at, int64_t v, struct oxl_error *err);
+
+/* --- transactions ----------------------------------------------------------------------------------------------- */
+
+enum oxl_txn_kind {
+        OXL_TXN_READ,
+        OXL_TXN_DURABLE, /* on disk when commit returns */
+        OXL_TXN_LAZY,    /* on disk with the next durable one; survives the death of the process at once */
+};
+
+struct oxl_txn {
+        struct oxl_journal *j; /* NULL: not begun */
+        enum oxl_txn_kind kind;
+};
+#define OXL_TXN_INIT { NULL, OXL_TXN_READ }
+
+/* LOCKED, POISONED (writes), JOURNAL, JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_txn_begin(struct oxl_txn *t, struct oxl_journal *j, enum oxl_txn_kind kind,
+                                 struct oxl_error *err);
+/* A failure is a rollback, after which a write in the file system poisons the journal. */
+OXL_MUST_CHECK int oxl_txn_commit(struct oxl_txn *t, struct oxl_error *err);
+/* Rolls back what was not committed. Idempotent. */
+void oxl_txn_done(struct oxl_txn *t);
+
+/* Now, in nanoseconds since 1970; 0 when the clock fails. */
+int64_t oxl_journal_now(void);
+
+/* --- events ----------------------------------------------------------------------------------------------------- */
+
+/* Appends an event within a transaction; e->seq and e->time_ns are set here, e->intent too for an intent. */
+OXL_MUST_CHECK int oxl_event_append(struct oxl_journal *j, struct oxl_event *e, struct oxl_error *err);
+
+/* Verifies the whole chain within a transaction. JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_event_verify_all(struct oxl_journal *j, struct oxl_error *err);
+
+/* --- journal_vfs.c ---------------------------------------------------------------------------------------------- */
+
+/* A VFS over the default one, registered under a name of its own; see journal_vfs.c. NULL: no memory. */
+sqlite3_vfs *oxl_journal_vfs_new(void);
+void oxl_journal_vfs_free(sqlite3_vfs *vfs);
+
+/* --- journal_copy.c --------------------------------------------------------------------------------------------- */
+
+/* Removes the copy's directory; what fails stays in $TMPDIR. */
+void oxl_journal_copy_remove(struct oxl_journal *j);
+
+#endif

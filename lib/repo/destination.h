@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where restore writes: the working tree, or another folder. Says what is there, and keeps it when asked.
+ * Needs the writer lock. Symlinks in parents are refused, never followed.
+ */
+#ifndef OXL_REPO_DESTINATION_H
+#define OXL_REPO_DESTINATION_H
+
+#include "repo/index.h"
+#include "repo/intent.h"
+#include "repo/worktree.h"
+
+struct oxl_destination {
+        struct oxl_repo *repo;
+        char *path;                  /* owned, absolute; NULL: the working tree */
+        int fd;                      /* of the folder; borrowed from the repository when path is NULL */
+        struct oxl_durable *durable; /* owned; temps carry the repository's owner number */
+        struct oxl_index *index;     /* owned */
+};
+#define OXL_DESTINATION_INIT { .fd = -1 }
+
+/* @to NULL: the working tree. With @make a missing folder is made, durably. DIR_OPEN, DIR_CREATE, PATH. */
+OXL_MUST_CHECK int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const char *to, bool make,
+                                        struct oxl_error *err);
+void oxl_destination_done(struct oxl_destination *d);
+
+enum oxl_destination_state {
+        OXL_DEST_SAME,    /* what the source has */
+        OXL_DEST_ABSENT,
+        OXL_DEST_CLEAN,   /* differs from the source, but equals the index: nothing is lost by replacing it */
+        OXL_DEST_CHANGED, /* local changes, or not tracked */
+};
+/* PATH: a folder, or a parent that is no folder, is in the way. PATH_SPECIAL. FILE_*: could not be read. */
+OXL_MUST_CHECK int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item,
+                                        enum oxl_destination_state *ret, struct oxl_error *err);
+
+/* Stores the present content of @path through @put. */
+OXL_MUST_CHECK int oxl_destination_store(struct oxl_destination *d, struct oxl_put *put, const char *path,
+                                         struct oxl_index_entry *ret, struct oxl_error *err);
+
+/* 0: the present content of @path is a blob of the store, verified; 1: it is not. */
+OXL_MUST_CHECK int oxl_destination_is_stored(struct oxl_destination *d, struct oxl_objects *o, const char *path,
+                                             struct oxl_error *err);
+
+/* Removes dead owners' temps from the folder @dir below the destination, when it exists. */
+OXL_MUST_CHECK int oxl_destination_sweep(struct oxl_destination *d, const char *dir, struct oxl_error *err);
+
+#endif

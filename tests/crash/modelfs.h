@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The model disk: a file system in memory behind `struct oxl_sys`, which knows at every moment what a power cut could leave,
+ * and tries all of it.
+ *
+ *      struct modelfs *fs = modelfs_new(MODELFS_P0);
+ *      modelfs_mount(fs);                      oxl_sys now leads here; AT_FDCWD and "/" are its root
+ *      ... prepare files ...
+ *      modelfs_checkpoint(fs);                 what exists now is durable
+ *      modelfs_watch(fs, oracle, ctx);         from now on every change is followed by all crashes
+ *      ... the code under test ...
+ *      modelfs_ack(fs);                        what was asked for has been acknowledged
+ *      assert_int_equal(modelfs_violations(fs), 0);
+ *      modelfs_free(fs);                       unmounts
+ *
+ * Every change is an operation in a log: data operations (write, split at 4096 bytes; size; attributes) belong to an
+ * inode, name operations (add, delete, rename) to a directory. fsync of a file makes its data operations durable, fsync of
+ * a directory its name operations, and neither more; syncfs all. A crash state is the last checkpoint, plus all durable
+ * operations, plus a selection of the others that the profile allows, applied in order. Sizes and data are separate
+ * operations, so a file may come back with its size and zeros; one write may also be torn at 512 bytes.
+ *
+ * After each operation all selections are tried: every subset of up to 12 pending operations, else all prefixes, all
+ * but one, only one, all but two, and random ones from a seed. States equal to an earlier one are skipped. For each
+ * state the oracle runs with the state mounted as a fresh disk: no locks, no descriptors, as after a reboot. It may change
+ * it: that is how recovery is tested.
+ *
+ * Threads: none. One disk is mounted at a time; the oracle's is mounted and unmounted around it.
+ */
+#ifndef OXL_TESTS_MODELFS_H
+#define OXL_TESTS_MODELFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os/sys.h"
+
+enum modelfs_profile {
+        MODELFS_P0, /* any subset of the pending operations */
+        MODELFS_P1, /* the same, and rename is three operations: not what POSIX file systems do */
+        MODELFS_P2, /* names in order, data any: XFS's zero-length files */
+        MODELFS_P5, /* in order: the friendliest disk there is */
+};
+
+struct modelfs;
+
+/* NULL: fine. Else the name of the broken promise, a static text. */
+typedef const char *modelfs_oracle_fn(void *ctx, unsigned acked);
+
+struct modelfs *modelfs_new(enum modelfs_profile profile);
+void modelfs_free(struct modelfs *fs);
+
+void modelfs_mount(struct modelfs *fs);
+void modelfs_unmount(void);
+
+/* The file system calls of the mounted disk, to be wrapped by a fault table. */
+extern const struct oxl_sys modelfs_sys;
+
+void modelfs_checkpoint(struct modelfs *fs);
+void modelfs_watch(struct modelfs *fs, modelfs_oracle_fn *oracle, void *ctx);
+/* Tries the crashes of this moment, and counts one acknowledgement more for all later ones. */
+void modelfs_ack(struct modelfs *fs);
+/* No more crashes. */
+void modelfs_unwatch(struct modelfs *fs);
+
+/* The @n-th fsync, fdatasync or syncfs from now (1: the next) fails with EIO; its pages are called clean and are never
+ * written. */
+void modelfs_fail_sync(struct modelfs *fs, unsigned n);
+
+uint64_t modelfs_states(const struct modelfs *fs);     /* different crash states that the oracle saw */
+uint64_t modelfs_violations(const struct modelfs *fs);
+const char *modelfs_first_violation(const struct modelfs *fs); /* NULL: none */
+unsigned modelfs_open_descriptors(const struct modelfs *fs);
+
+/* Whole-file helpers on whatever oxl_sys is. Return false when a call fails. */
+bool modelfs_put(const char *path, const void *bytes, size_t n, mode_t mode);
+bool modelfs_put_dir(const char *path);
+/* The size, at most @max; -1 with errno. */
+ssize_t modelfs_get(const char *path, void *buf, size_t max);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the model disk: what is stored (images), and the log of operations between two images. */
+#ifndef OXL_TESTS_MODELFS_IMAGE_H
+#define OXL_TESTS_MODELFS_IMAGE_H
+
+#include "crash/modelfs.h"
+
+enum { MODELFS_ROOT = 1, MODELFS_PAGE = 4096, MODELFS_SECTOR = 512 };
+
+/* File content, shared between images until one of them writes. */
+struct mblob {
+        unsigned refs;
+        size_t cap;
+        uint8_t bytes[];
+};
+
+struct mentry {
+        char *name;
+        uint32_t ino;
+        uint64_t id; /* position in listings; grows */
+};
+
+struct minode {
+        mode_t mode;
+        uid_t uid;
+        gid_t gid;
+        struct timespec mtime;
+        struct mblob *blob; /* content of a file, target of a link */
+        uint64_t size;
+        struct mentry *entries; /* of a directory */
+        size_t n, cap;
+};
+
+struct mimage {
+        struct minode *inodes; /* [ino] */
+        uint32_t n, cap;
+        uint64_t next_entry;
+};
+
+enum mop_kind { MOP_WRITE, MOP_SIZE, MOP_ATTR, MOP_ADD, MOP_DEL, MOP_RENAME };
+
+struct mop {
+        enum mop_kind kind;
+        uint32_t ino;        /* the inode changed, or the one that a name leads to */
+        uint32_t dir, dir2;  /* where a name changed; RENAME: from, to */
+        char *name, *name2;
+        uint64_t at;         /* WRITE: offset; SIZE: new size */
+        size_t n;
+        uint8_t *data;
+        mode_t mode;
+        uid_t uid;
+        gid_t gid;
+        struct timespec mtime;
+        bool durable, lost;
+};
+
+void *mfs_alloc(size_t n); /* zeroed, aborts without memory */
+void *mfs_grow(void *p, size_t size);
+
+void mimage_init(struct mimage *im);
+void mimage_copy(struct mimage *dst, const struct mimage *src);
+void mimage_done(struct mimage *im);
+uint32_t mimage_new_inode(struct mimage *im, mode_t mode);
+struct mentry *mimage_find(const struct mimage *im, uint32_t dir, const char *name);
+unsigned mimage_links(const struct mimage *im, uint32_t ino);
+
+/* Applies @op; a write only up to @torn bytes. */
+void mimage_apply(struct mimage *im, const struct mop *op, size_t torn);
+
+/* Of everything that can be reached from the root. */
+uint64_t mimage_hash(const struct mimage *im);
+
+void mop_done(struct mop *op);
+
+struct mwatch {
+        modelfs_oracle_fn *oracle;
+        void *ctx;
+        bool active;
+        unsigned acked;
+        uint64_t states, violations;
+        const char *first;
+        uint64_t *seen; /* open hash table of state hashes */
+        size_t seen_n, seen_cap;
+        uint64_t random;
+};
+
+struct mofd {
+        uint32_t ino;
+        int flags;
+        uint64_t pos;
+        unsigned refs;
+};
+
+struct mlock {
+        const struct mofd *owner;
+        uint32_t ino;
+        uint64_t start, end; /* end excluded */
+        short type;
+};
+
+enum { MODELFS_FD_FIRST = 1000, MODELFS_FD_MAX = 2048 };
+
+struct modelfs {
+        enum modelfs_profile profile;
+        struct mimage base, now;
+        struct mop *log;
+        size_t log_n, log_cap;
+        struct mofd *fds[MODELFS_FD_MAX];
+        struct mlock *locks;
+        size_t locks_n;
+        struct mwatch watch;
+        unsigned fail_sync;
+        uint64_t random;
+        int64_t clock;
+};
+
+extern struct modelfs *modelfs_mounted;
+
+/* Logs and applies one operation (taking its memory), then tries the crashes. */
+void modelfs_do(struct modelfs *fs, struct mop op);
+void modelfs_try_crashes(struct modelfs *fs);
+
+#endif
