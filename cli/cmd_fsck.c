@@ -59,11 +59,8 @@ static struct oxl_json *finding_json(const struct oxl_finding *f)
 {
         struct oxl_json *o = oxl_json_object(), *affects = oxl_json_array();
 
-        for (size_t i = 0; i < f->n_affects; i++) {
-                struct oxl_json *name = oxl_json_object();
-                oxl_json_set_name(name, "name", f->affects[i], strlen(f->affects[i]));
-                oxl_json_append(affects, name);
-        }
+        for (size_t i = 0; i < f->n_affects; i++)
+                oxl_json_append(affects, oxl_json_name(f->affects[i], strlen(f->affects[i])));
         oxl_json_set_string(o, "id", f->id);
         oxl_json_set_string(o, "slug", oxl_problem_slug(f->problem));
         oxl_json_set_string(o, "severity", severity_text(oxl_problem_severity(f->problem)));

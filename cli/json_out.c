@@ -116,28 +116,14 @@ void json_text_end(struct cli *c)
 
 /* --- the end ------------------------------------------------------------------------------------------------------------- */
 
-/* "paths" as text; when a name is not UTF-8 also "paths_bytes", of the same length: base64, or "" where the text is exact. */
-static void set_paths(struct oxl_json *object, const struct oxl_error *err)
+static struct oxl_json *paths_json(const struct oxl_error *err)
 {
-        struct oxl_json *paths = oxl_json_array(), *bytes = oxl_json_array();
-        bool inexact = false;
+        struct oxl_json *paths = oxl_json_array();
 
-        for (size_t i = 0; i < ARRAY_LEN(err->path); i++) {
-                if (!err->path[i])
-                        continue;
-                struct oxl_json *name = oxl_json_object();
-                oxl_json_set_name(name, "path", err->path[i], strlen(err->path[i]));
-                const char *text = oxl_json_get_string(name, "path"), *raw = oxl_json_get_string(name, "path_bytes");
-                oxl_json_append(paths, oxl_json_string(text ? text : ""));
-                oxl_json_append(bytes, oxl_json_string(raw ? raw : ""));
-                inexact = inexact || raw;
-                oxl_json_free(name);
-        }
-        oxl_json_set(object, "paths", paths);
-        if (inexact)
-                oxl_json_set(object, "paths_bytes", bytes);
-        else
-                oxl_json_free(bytes);
+        for (size_t i = 0; i < ARRAY_LEN(err->path); i++)
+                if (err->path[i])
+                        oxl_json_append(paths, oxl_json_name(err->path[i], strlen(err->path[i])));
+        return paths;
 }
 
 static struct oxl_json *error_json(const struct cli *c, const struct oxl_error *err)
@@ -148,7 +134,7 @@ static struct oxl_json *error_json(const struct cli *c, const struct oxl_error *
         oxl_json_set_string(e, "code", errors_slug(c, err));
         /* It may quote a name that is not UTF-8: the same rule as for names. */
         oxl_json_set_name(e, "message", text ? text : "", text ? strlen(text) : 0);
-        set_paths(e, err);
+        oxl_json_set(e, "paths", paths_json(err));
         oxl_json_set_string(e, "errno", err->os ? strerrorname_np(err->os) : NULL);
         if (err->want.algo)
                 oxl_json_set_digest(e, "expected", &err->want);

@@ -28,7 +28,7 @@ static const struct oxl_atomic_options no_options = { 0 };
 
 struct source {
         const char *bytes; /* in memory ... */
-        size_t n = 0;
+        size_t n;
         oxl_reader_fn *read; /* ... or from here */
         void *read_ctx;
 };

@@ -41,6 +41,7 @@ struct oxl_journal {
         int64_t wait_ms;
         bool wal;
         bool copy;
+        bool writing;          /* inside a transaction that writes */
         bool poisoned;         /* a write failed in the file system: what is in the cache is not what is on disk */
         int sync;              /* the value of PRAGMA synchronous, 0: not known */
         struct oxl_chain tail; /* the last event that this object wrote or verified */

@@ -3,7 +3,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/buf.h"
 #include "journal/internal.h"
 #include "os/lock.h"
 #include "os/sys.h"
@@ -34,9 +33,15 @@ static int fail_system(struct oxl_journal *j, const char *text, struct oxl_error
         return r;
 }
 
-/* Only what SQLite itself calls corrupt is damage; an I/O error never is. */
+/*
+ * Only what SQLite itself calls corrupt is damage; an I/O error never is.
+ * After a failed write or sync the kernel may have dropped pages that look clean: a later sync would not write them, and
+ * would succeed (fsyncgate). So nothing more is recorded through this connection.
+ */
 int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err)
 {
+        if ((rc & 0xff) == SQLITE_IOERR && j->writing)
+                j->poisoned = true;
         const char *text = j->db ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc);
         switch (rc & 0xff) {
         case SQLITE_NOMEM: return OXL_FAIL_PLAIN(err, NOMEM);
@@ -208,8 +213,10 @@ int oxl_txn_begin(struct oxl_txn *t, struct oxl_journal *j, enum oxl_txn_kind ki
         int r = oxl_journal_lock(j, false, err);
         if (r < 0)
                 return r;
+        j->writing = kind != OXL_TXN_READ;
         r = begin_locked(j, kind, err);
         if (r < 0) {
+                j->writing = false;
                 oxl_journal_unlock(j);
                 return r;
         }
@@ -220,26 +227,18 @@ int oxl_txn_begin(struct oxl_txn *t, struct oxl_journal *j, enum oxl_txn_kind ki
 int oxl_txn_commit(struct oxl_txn *t, struct oxl_error *err)
 {
         struct oxl_journal *j = t->j;
-        int rc = sqlite3_exec(j->db, "COMMIT", NULL, NULL, NULL);
-        if (rc != SQLITE_OK) {
-                int r = oxl_journal_fail(j, rc, err);
+        int r = oxl_journal_exec(j, "COMMIT", err);
+        if (r < 0) {
                 oxl_txn_done(t);
                 return r;
         }
-        if (t->kind == OXL_TXN_LAZY) {
-                /* the row is there: a level that could not be set back now is set before the next durable transaction */
+        /* The row is there: a level that could not be set back now is set before the next durable transaction. */
+        if (t->kind == OXL_TXN_LAZY)
                 OXL_IGNORE(set_sync(j, OXL_JOURNAL_SYNC_FULL, NULL), "begin_locked tries again and reports");
-        }
         t->j = NULL;
+        j->writing = false;
         oxl_journal_unlock(j);
         return 0;
-}
-
-/* After a failed write or sync the kernel may have dropped pages that look clean: a later sync would not write them, and
- * would succeed (fsyncgate). So nothing more is recorded through this connection. */
-static bool lost_writes(int rc)
-{
-        return (rc & 0xff) == SQLITE_IOERR;
 }
 
 void oxl_txn_done(struct oxl_txn *t)
@@ -248,14 +247,12 @@ void oxl_txn_done(struct oxl_txn *t)
         if (!j)
                 return;
         int saved = errno;
-        if (t->kind != OXL_TXN_READ && lost_writes(sqlite3_extended_errcode(j->db)))
-                j->poisoned = true;
-        /* the tail may be that of the row which is rolled back */
-        if (t->kind != OXL_TXN_READ)
-                j->tail = (struct oxl_chain){ 0 };
+        if (j->writing)
+                j->tail = (struct oxl_chain){ 0 }; /* it may be that of the row which is rolled back */
         if (!sqlite3_get_autocommit(j->db))
                 OXL_IGNORE(sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK, "closing rolls back as well");
         t->j = NULL;
+        j->writing = false;
         oxl_journal_unlock(j);
         errno = saved;
 }

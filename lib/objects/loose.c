@@ -104,7 +104,7 @@ static int list_entry(const struct lister *l, int dirfd, const struct oxl_dirent
                       struct oxl_error *err)
 {
         cleanup_free char *path = NULL;
-        unsigned char type;
+        unsigned char type = DT_UNKNOWN;
         struct oxl_digest id;
         int r = oxl_path_join(dir, e->name, &path, err);
         if (r == 0)

@@ -408,15 +408,18 @@ static int write_index(struct oxl_pack_writer *w, struct oxl_error *err)
 
 int oxl_pack_writer_finish(struct oxl_pack_writer *w, struct oxl_error *err)
 {
+        if (w->broken || w->finished)
+                return OXL_FAIL_PATH(err, PUT_FAILED, oxl_stage_path(w->stage));
         int r = write_second_copies(w, err);
-        if (r < 0)
-                return r;
-        oxl_idset_done(&w->set);
-        w->finished = true;
-        if (w->count > 1)
-                qsort(w->records, w->count, sizeof(*w->records), compare_records);
-        r = write_index(w, err);
-        free(w->buf);
-        w->buf = NULL;
+        if (r == 0) {
+                w->finished = true;
+                oxl_idset_done(&w->set);
+                if (w->count > 1)
+                        qsort(w->records, w->count, sizeof(*w->records), compare_records);
+                r = write_index(w, err);
+        }
+        w->broken = r < 0;
+        if (r == 0)
+                free(take_ptr(&w->buf));
         return r;
 }

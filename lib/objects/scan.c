@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading a whole file once, in pieces, holes told apart: see scan.h. */
+#include <unistd.h>
+
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "objects/scan.h"
@@ -98,7 +100,7 @@ int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sin
                           .piece = piece, .size = (uint64_t)st.st_size };
         int r = 0;
         while (r == 0 && s.at < s.size) {
-                uint64_t data, hole;
+                uint64_t data = 0, hole = 0;
                 r = seek_data(&s, &data, err);
                 if (r == 0)
                         r = scan_hole(&s, data, err);

@@ -20,7 +20,7 @@ enum oxl_entry_kind {
 };
 
 #define OXL_PATH_BYTES_MAX 32767
-#define OXL_DEPTH_MAX 1024
+#define OXL_DEPTH_MAX 1024 /* directories that a file lies in, the root not counted */
 #define OXL_TREE_ENTRIES_MAX 1024
 #define OXL_TREE_ENTRIES_MIN 32
 #define OXL_TREE_SPLIT 96
@@ -63,7 +63,8 @@ struct oxl_tree_builder;
 OXL_MUST_CHECK int oxl_tree_builder_new(oxl_tree_emit_fn *emit, void *ctx, struct oxl_tree_builder **ret,
                                         struct oxl_error *err);
 /* Paths in ascending order (oxl_path_compare), kinds 1 to 3. PATH when a path is invalid, out of order, a duplicate, or
- * both a file and a directory; LIMIT. */
+ * both a file and a directory; LIMIT: length, depth, size. Both leave the builder as it was; after any other failure it can
+ * only be freed. */
 OXL_MUST_CHECK int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t path_len,
                                         enum oxl_entry_kind kind, uint64_t size, const struct oxl_digest *id,
                                         struct oxl_error *err);
@@ -85,16 +86,16 @@ enum oxl_tree_cursor_flags {
         OXL_TREE_FLAT = 1 << 1,        /* do not descend: one directory's entries (implies DIRECTORIES) */
 };
 /* Walks the tree @root, restricted to @prefix ("" = all; a file's path yields that file). PATH_NOT_FOUND at the first step
- * when nothing has the prefix. */
+ * when nothing has the prefix. A directory @prefix is not yielded itself, only what is in it. */
 OXL_MUST_CHECK int oxl_tree_cursor_new(struct oxl_objects *o, const struct oxl_digest *root, const char *prefix,
                                        unsigned flags, struct oxl_tree_cursor **ret, struct oxl_error *err);
-/* 0: *ret is the next item; 1: end. MALFORMED, OBJECT_*, FILE_*. */
+/* 0: *ret is the next item; 1: end. MALFORMED, OBJECT_*, FILE_*: the next step goes on behind what could not be read. */
 OXL_MUST_CHECK int oxl_tree_cursor_next(struct oxl_tree_cursor *c, struct oxl_tree_item *ret, struct oxl_error *err);
 /* After a directory was yielded: do not descend into it. */
 void oxl_tree_cursor_skip(struct oxl_tree_cursor *c);
 void oxl_tree_cursor_free(struct oxl_tree_cursor *c);
 
-/* Finds one path. 0 found (ret->path is NULL), 1 not there. */
+/* Finds one path; "" is the root. 0 found (ret->path is NULL), 1 not there. */
 OXL_MUST_CHECK int oxl_tree_find(struct oxl_objects *o, const struct oxl_digest *root, const char *path,
                                  struct oxl_tree_item *ret, struct oxl_error *err);
 

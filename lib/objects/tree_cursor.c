@@ -7,11 +7,9 @@
  * walk through as equal have equal ids, and a hostile tree ends in MALFORMED, not in a loop or a deep stack.
  * A step that fails has moved on: the next one continues behind the node that could not be read.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fail.h"
-#include "base/path.h"
 #include "objects/tree_internal.h"
 
 /* A node on the way to the current entry. */
@@ -215,11 +213,10 @@ static int find_name(struct oxl_tree_cursor *c, const char *name, size_t len, st
         return 0;
 }
 
-/* Finds @path, going down directly. 0: *ret is its entry, its name borrowed from the node on top; 1: not there. */
+/* Finds @path, which is not empty, going down directly. 0: *ret is its entry, its name borrowed from the node on top;
+ * 1: not there. Paths that are not clean need no care: no node has their components. */
 static int locate(struct oxl_tree_cursor *c, const char *path, struct oxl_tree_entry *ret, struct oxl_error *err)
 {
-        if (oxl_path_problem(path, strlen(path)))
-                return 1;
         struct oxl_tree_entry e;
         const struct oxl_tree_entry *from = NULL;
         struct oxl_digest id = c->root;
@@ -346,9 +343,7 @@ void oxl_tree_cursor_skip(struct oxl_tree_cursor *c)
 /* Brings the node with the next entry to the top. */
 static int settle(struct oxl_tree_cursor *c, struct oxl_error *err)
 {
-        int r = start(c, err);
-        if (r == 0)
-                r = descend(c, err);
+        int r = descend(c, err);
         if (r == 0)
                 drop_finished(c);
         return r;
@@ -385,16 +380,13 @@ int oxl_tree_cursor_skip_common(struct oxl_tree_cursor *a, struct oxl_tree_curso
                         r = settle(b, err);
                 if (r < 0 || a->used == 0 || b->used == 0)
                         return r;
-                /* Both directories hold the same last path, so equal lengths mean the same directory. */
+                /* Both are in the last path's directory or above it, so equal lengths mean the same directory. */
                 uint8_t la = top(a)->node.level, lb = top(b)->node.level;
                 if (top(a)->path_len != top(b)->path_len || la == 0 || lb == 0)
                         return 0;
                 if (la == lb && take_common(a, b))
                         continue;
-                if (la >= lb)
-                        r = push_next(a, err);
-                if (r == 0 && lb >= la)
-                        r = push_next(b, err);
+                r = la >= lb ? push_next(a, err) : push_next(b, err);
                 if (r < 0)
                         return r;
         }
@@ -414,7 +406,7 @@ int oxl_tree_cursor_new_from(const struct oxl_tree_source *source, const struct 
         }
         c->source = *source;
         c->root = *root;
-        c->flags = flags | (flags & OXL_TREE_FLAT ? OXL_TREE_DIRECTORIES : 0u);
+        c->flags = flags;
         c->prefix = copy;
         *ret = c;
         return 0;

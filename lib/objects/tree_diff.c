@@ -74,7 +74,7 @@ static int report_both(struct side *a, struct side *b, oxl_tree_diff_fn *fn, voi
 static int step_both(struct side *a, struct side *b, oxl_tree_diff_fn *fn, void *ctx, struct oxl_error *err)
 {
         int r = report_both(a, b, fn, ctx, err);
-        if (r >= 0 && is_directory(&a->item) == is_directory(&b->item))
+        if (r >= 0)
                 r = oxl_tree_cursor_skip_common(a->cursor, b->cursor, err);
         if (r >= 0)
                 r = side_next(a, err);
@@ -97,8 +97,6 @@ int oxl_tree_diff_in(const struct oxl_tree_source *source, const struct oxl_dige
         int r = side_init(&a, source, root_a, err);
         if (r == 0)
                 r = side_init(&b, source, root_b, err);
-        if (r == 0 && a.cursor && b.cursor)
-                r = oxl_tree_cursor_skip_common(a.cursor, b.cursor, err);
         if (r == 0)
                 r = side_next(&a, err);
         if (r == 0)

@@ -54,8 +54,8 @@ OXL_MUST_CHECK int oxl_tree_find_in(const struct oxl_tree_source *source, const 
 OXL_MUST_CHECK int oxl_tree_diff_in(const struct oxl_tree_source *source, const struct oxl_digest *a,
                                     const struct oxl_digest *b, oxl_tree_diff_fn *fn, void *ctx, struct oxl_error *err);
 
-/* Both cursors are before their first step, or their last items had the same path: moves both over all nodes that
- * follow in both and have the same id. Without this, one change in a directory of millions reads all of it. */
+/* The last items of both cursors had the same path: moves both over the nodes that follow in both with the same id.
+ * Without this, one change in a directory of millions reads all of it. */
 OXL_MUST_CHECK int oxl_tree_cursor_skip_common(struct oxl_tree_cursor *a, struct oxl_tree_cursor *b,
                                                struct oxl_error *err);
 

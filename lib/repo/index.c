@@ -18,14 +18,14 @@ enum { SAMPLE_BYTES = 4096, OPEN_TRIES = 64 };
 
 static int malformed(const char *why, struct oxl_error *err)
 {
-        return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_NAME, why);
+        return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_SHOWN, why);
 }
 
 static int read_at(const struct oxl_index *x, uint64_t at, void *buf, size_t n, struct oxl_error *err)
 {
         ssize_t got = oxl_fd_pread_full(x->fd, buf, n, at);
         if (got < 0)
-                return OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_NAME);
+                return OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_SHOWN);
         return (size_t)got < n ? malformed("it is cut short", err) : 0;
 }
 
@@ -106,7 +106,7 @@ static int load_base(struct oxl_index *x, struct oxl_error *err)
 {
         struct stat st;
         if (oxl_fd_stat(x->fd, &st) < 0)
-                return OXL_FAIL_OS(err, FILE_STAT, OXL_INDEX_NAME);
+                return OXL_FAIL_OS(err, FILE_STAT, OXL_INDEX_SHOWN);
         if (!S_ISREG(st.st_mode) || st.st_size < (off_t)(OXL_INDEX_HEADER_BYTES + OXL_INDEX_TAIL_BYTES))
                 return malformed("it is too short, or no file", err);
         x->bytes = (uint64_t)st.st_size;
@@ -134,7 +134,7 @@ static int load_base(struct oxl_index *x, struct oxl_error *err)
         oxl_hasher_update(&h, x->table.data, x->table.len);
         oxl_hasher_update(&h, tail, sizeof tail - OXL_INDEX_SEAL_BYTES);
         oxl_hasher_final(&h, &got);
-        r = check_seal(&got, tail + 24, OXL_INDEX_NAME, &x->base_seal, err);
+        r = check_seal(&got, tail + 24, OXL_INDEX_SHOWN, &x->base_seal, err);
         return r < 0 ? r : parse_table(x, table_at, le_load64(tail + 16), err);
 }
 
@@ -143,11 +143,11 @@ static int load_base(struct oxl_index *x, struct oxl_error *err)
 static int load_delta(struct oxl_index *x, int fd, struct oxl_error *err)
 {
         if (oxl_fd_read_all(fd, OXL_INDEX_DELTA_MAX, &x->delta_bytes) < 0)
-                return errno == EFBIG ? OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_NAME, "it is too long") :
-                                        OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_DELTA_NAME);
+                return errno == EFBIG ? OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "it is too long") :
+                                        OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_DELTA_SHOWN);
         struct oxl_bytes all = oxl_buf_bytes(&x->delta_bytes);
         if (all.len < OXL_INDEX_HEADER_BYTES + OXL_INDEX_SEAL_BYTES)
-                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_NAME, "it is too short");
+                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "it is too short");
         int r = oxl_index_header_load(all.data, true, &x->delta, err);
         if (r < 0)
                 return r;
@@ -157,7 +157,7 @@ static int load_delta(struct oxl_index *x, int fd, struct oxl_error *err)
         oxl_seal_begin(&h, OXL_INDEX_DELTA_NAME, &x->id, OXL_INDEX_DELTA_NAME);
         oxl_hasher_update(&h, all.data, body);
         oxl_hasher_final(&h, &got);
-        r = check_seal(&got, all.data + body, OXL_INDEX_DELTA_NAME, &x->delta_seal, err);
+        r = check_seal(&got, all.data + body, OXL_INDEX_DELTA_SHOWN, &x->delta_seal, err);
         if (r < 0)
                 return r;
         x->delta_entries = oxl_bytes_of(all.data + OXL_INDEX_HEADER_BYTES, body - OXL_INDEX_HEADER_BYTES);
@@ -207,7 +207,7 @@ static int scan_delta(struct oxl_index *x, struct oxl_error *err)
         if (r < 0)
                 return r;
         if (entries != x->delta.entries)
-                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_NAME, "its number of entries is wrong");
+                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "its number of entries is wrong");
         return 0;
 }
 
@@ -223,11 +223,11 @@ static int match_delta(struct oxl_index *x)
 
 /* --- opening --------------------------------------------------------------------------------------------------- */
 
-static int open_file(int root_fd, const char *name, int *ret, struct oxl_error *err)
+static int open_file(int root_fd, const char *name, const char *shown, int *ret, struct oxl_error *err)
 {
         int fd = oxl_open_beneath(root_fd, name, O_RDONLY | O_NONBLOCK, 0);
         if (fd < 0)
-                return OXL_FAIL_OS(err, FILE_OPEN, name);
+                return OXL_FAIL_OS(err, FILE_OPEN, shown);
         *ret = fd;
         return 0;
 }
@@ -249,11 +249,11 @@ static int open_once(int root_fd, const struct oxl_repo_id *id, enum oxl_algo bl
         x->blob_algo = blob_algo;
         oxl_index_stream_init(x->find, x, false, false);
         oxl_index_stream_init(x->find + 1, x, true, false);
-        int r = open_file(root_fd, OXL_INDEX_NAME, &x->fd, err);
+        int r = open_file(root_fd, OXL_INDEX_NAME, OXL_INDEX_SHOWN, &x->fd, err);
         if (r < 0)
                 return r;
         cleanup_fd int delta_fd = -1;
-        r = open_file(root_fd, OXL_INDEX_DELTA_NAME, &delta_fd, err);
+        r = open_file(root_fd, OXL_INDEX_DELTA_NAME, OXL_INDEX_DELTA_SHOWN, &delta_fd, err);
         if (r < 0)
                 return r;
         r = load_base(x, err);
@@ -274,7 +274,7 @@ static int finish_open(struct oxl_index *x, struct oxl_error *err)
         if (r < 0)
                 return r;
         if (x->delta_applies && x->delta.generation != x->base.generation)
-                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_NAME, "its generation is not the base's");
+                return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "its generation is not the base's");
         x->tree = x->delta_applies ? x->delta.tree : x->base.tree;
         if (!x->delta_applies) {
                 for (size_t i = 0; i < x->n_samples; i++)
@@ -310,7 +310,7 @@ int oxl_index_open(int root_fd, const struct oxl_repo_id *id, enum oxl_algo blob
                 oxl_index_free(before);
                 before = take_ptr(&x);
         }
-        return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_NAME, "the delta belongs to another base");
+        return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "the delta belongs to another base");
 }
 
 void oxl_index_free(struct oxl_index *x)
@@ -378,7 +378,7 @@ static int load_block(struct oxl_index_stream *s, size_t i, struct oxl_error *er
         oxl_hasher_le64(&h, b->offset);
         oxl_hasher_update(&h, s->block.data, b->length);
         oxl_hasher_final(&h, &got);
-        r = check_seal(&got, b->digest, OXL_INDEX_NAME, &unused, err);
+        r = check_seal(&got, b->digest, OXL_INDEX_SHOWN, &unused, err);
         if (r < 0)
                 return r;
         s->unit = i;

@@ -157,7 +157,7 @@ int oxl_index_edit_commit(struct oxl_index_edit *e, const struct oxl_digest *tre
 {
         OXL_ASSERT(!e->commits);
         if (tree->algo != OXL_ALGO_BLAKE3 && tree->algo != OXL_ALGO_NONE)
-                return OXL_FAIL_WHY(err, INVALID, OXL_INDEX_NAME, "no id of a tree");
+                return OXL_FAIL_WHY(err, INVALID, OXL_INDEX_SHOWN, "no id of a tree");
         e->commits = true;
         e->commit_call = e->calls;
         e->tree = *tree;
@@ -359,7 +359,7 @@ static int append_row(struct base_writer *w, struct oxl_error *err)
         le_store32(row + 16, (uint32_t)w->block.staged);
         le_store16(row + 20, (uint16_t)w->first.len);
         if (w->table.len + OXL_INDEX_TABLE_BYTES + w->first.len > OXL_INDEX_TABLE_MAX)
-                return OXL_FAIL_WHY(err, LIMIT, OXL_INDEX_NAME, "it has too many entries");
+                return OXL_FAIL_WHY(err, LIMIT, OXL_INDEX_SHOWN, "it has too many entries");
         int r = oxl_buf_append(&w->table, row, sizeof row, err);
         if (r < 0)
                 return r;
@@ -491,7 +491,10 @@ int oxl_index_stage(struct oxl_index_edit *e, struct oxl_durable *d, struct oxl_
         struct oxl_digest digest;
         uint64_t size;
         /* the header of a base is known last, so its bytes are hashed where they lie */
-        r = oxl_fd_digest(oxl_stage_fd(stage), target, OXL_ALGO_BLAKE3, NULL, &digest, &size, err);
+        int fd = oxl_stage_fd(stage);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, FILE_OPEN, oxl_stage_path(stage));
+        r = oxl_fd_digest(fd, oxl_stage_path(stage), OXL_ALGO_BLAKE3, NULL, &digest, &size, err);
         if (r < 0)
                 return r;
         /* CRASH: before this sync nothing refers to the temp; after it a durable intent may (see the file header) */

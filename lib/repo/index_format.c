@@ -28,7 +28,7 @@ void oxl_index_header_store(const struct oxl_index_header *h, uint8_t ret[OXL_IN
 int oxl_index_header_load(const uint8_t bytes[OXL_INDEX_HEADER_BYTES], bool delta, struct oxl_index_header *ret,
                           struct oxl_error *err)
 {
-        const char *name = delta ? OXL_INDEX_DELTA_NAME : OXL_INDEX_NAME;
+        const char *name = delta ? OXL_INDEX_DELTA_SHOWN : OXL_INDEX_SHOWN;
         if (memcmp(bytes, delta ? delta_magic : base_magic, 8) != 0)
                 return OXL_FAIL_WHY(err, MALFORMED, name, "it does not begin as an index does");
         if (le_load16(bytes + 8) != VERSION)
@@ -265,7 +265,7 @@ static const char *load_fixed(struct oxl_index_decoder *d, struct oxl_index_entr
 
 int oxl_index_decoder_next(struct oxl_index_decoder *d, struct oxl_index_entry *ret, struct oxl_error *err)
 {
-        const char *name = d->delta ? OXL_INDEX_DELTA_NAME : OXL_INDEX_NAME;
+        const char *name = d->delta ? OXL_INDEX_DELTA_SHOWN : OXL_INDEX_SHOWN;
         if (oxl_cursor_remaining(&d->in) == 0)
                 return 1;
         uint16_t shared = oxl_cursor_le16(&d->in);

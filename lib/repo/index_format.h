@@ -12,8 +12,10 @@
 #include "base/bytes.h"
 #include "repo/index.h"
 
-#define OXL_INDEX_NAME "index" /* file, and kind of its seal */
+#define OXL_INDEX_NAME "index" /* file below .oxen-lite, and kind of its seal */
 #define OXL_INDEX_DELTA_NAME "index.delta"
+#define OXL_INDEX_SHOWN OXL_REPO_DIR "/" OXL_INDEX_NAME /* in messages */
+#define OXL_INDEX_DELTA_SHOWN OXL_REPO_DIR "/" OXL_INDEX_DELTA_NAME
 
 #define OXL_INDEX_HEADER_BYTES 96u
 #define OXL_INDEX_SEAL_BYTES 32u

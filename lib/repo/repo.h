@@ -34,6 +34,7 @@ struct oxl_format {
 
 struct oxl_repo {
         struct oxl_repo_options options; /* strings copied */
+        char *command;                   /* owns options.command */
         char *worktree;                  /* absolute */
         char *root;                      /* worktree + "/.oxen-lite" */
         int worktree_fd, root_fd;

@@ -64,10 +64,13 @@ static void judge(struct modelfs *fs, struct mimage *state)
         mimage_done(&crashed->now);
         crashed->base = *state;
         mimage_copy(&crashed->now, state);
+        const struct oxl_sys *sys = oxl_sys; /* perhaps a fault table around ours */
+        modelfs_unmount();
         modelfs_mount(crashed);
         const char *broken = w->oracle(w->ctx, w->acked);
         modelfs_free(crashed);
         modelfs_mount(fs);
+        oxl_sys = sys;
         if (!broken)
                 return;
         w->violations++;
@@ -86,8 +89,8 @@ static void crash(struct modelfs *fs, const struct selection *s)
 {
         struct mimage state;
         mimage_copy(&state, &fs->base);
-        for (uint32_t i = state.n; i < fs->now.n; i++) /* inodes are born with their type; the rest is operations */
-                (void)mimage_new_inode(&state, fs->now.inodes[i].mode & S_IFMT);
+        for (uint32_t i = state.n; i < fs->now.n; i++) /* a new inode comes with type and mode, unlinked */
+                (void)mimage_new_inode(&state, fs->now.inodes[i].born);
         bool names_stopped = false;
         for (size_t i = 0, k = 0; i < fs->log_n; i++) {
                 const struct mop *op = &fs->log[i];

@@ -59,7 +59,7 @@ uint32_t mimage_new_inode(struct mimage *im, mode_t mode)
                 im->cap = im->cap ? im->cap * 2 : 16;
                 im->inodes = mfs_grow(im->inodes, im->cap * sizeof *im->inodes);
         }
-        im->inodes[im->n] = (struct minode){ .mode = mode };
+        im->inodes[im->n] = (struct minode){ .born = mode, .mode = mode };
         return im->n++;
 }
 

@@ -21,6 +21,7 @@ struct mentry {
 };
 
 struct minode {
+        mode_t born; /* type and mode that come with the inode itself */
         mode_t mode;
         uid_t uid;
         gid_t gid;

@@ -144,6 +144,21 @@ void trees_files_random(struct trees_files *f, uint64_t *seed, size_t n, unsigne
         trees_files_settle(f);
 }
 
+void trees_files_add_chosen(struct trees_files *f, const char *prefix, size_t n, bool ending)
+{
+        unsigned number = 0;
+        for (size_t i = 0; i < n; number++) {
+                char name[64];
+                int len = snprintf(name, sizeof name, "%s%08u", prefix, number);
+                if (oxl_tree_ends(0, 32, name, (size_t)len) != ending)
+                        continue;
+                if (ending && i % 1024 == 31 * 32 && !oxl_tree_ends(1, 32, name, (size_t)len))
+                        continue;
+                trees_files_add(f, name, number);
+                i++;
+        }
+}
+
 struct trees_files trees_files_copy(const struct trees_files *f)
 {
         struct trees_files copy = { 0 };

@@ -41,6 +41,9 @@ void trees_files_add(struct trees_files *f, const char *path, uint64_t content);
 void trees_files_settle(struct trees_files *f);
 /* @dirs: 1 in @dirs files is at the top, others below up to three of a few directories. Settled. */
 void trees_files_random(struct trees_files *f, uint64_t *seed, size_t n, unsigned dirs);
+/* Appends @n files "<prefix><number>" whose names end a node of leaves wherever the node has 32 entries (@ending), or
+ * never do. If @ending, every 1,024th end comes with one of the level above, so 1,025 files need two inner levels. */
+void trees_files_add_chosen(struct trees_files *f, const char *prefix, size_t n, bool ending);
 struct trees_files trees_files_copy(const struct trees_files *f);
 
 /* Builds settled files. */

@@ -305,19 +305,6 @@ static void a_failed_emit_is_forwarded(void **state)
 
 /* --- splitting --- */
 
-/* Appends @n files named "<prefix><number>" whose names end no node of a leaf, or that all do. */
-static void add_names(struct trees_files *f, const char *prefix, size_t n, bool ending)
-{
-        for (unsigned number = 0; n > 0; number++) {
-                char name[32];
-                int len = snprintf(name, sizeof name, "%s%08u", prefix, number);
-                if (oxl_tree_ends(0, 32, name, (size_t)len) != ending)
-                        continue;
-                trees_files_add(f, name, number);
-                n--;
-        }
-}
-
 static struct oxl_tree_node root_node(const struct trees *t, const struct oxl_digest *root)
 {
         struct oxl_tree_node node;
@@ -340,7 +327,7 @@ static void a_node_without_a_boundary_is_cut_at_1024_entries(void **state)
         struct fixture *f = *state;
         for (size_t n = 1023; n <= 1026; n++) {
                 struct trees_files files = { 0 };
-                add_names(&files, "n", n, false);
+                trees_files_add_chosen(&files, "n", n, false);
                 struct oxl_digest root = trees_build(&f->trees, &files);
                 struct oxl_tree_node node = root_node(&f->trees, &root);
                 assert_int_equal(node.level, n <= 1024 ? 0 : 1);
@@ -355,7 +342,7 @@ static void a_directory_of_exactly_one_full_node_has_no_inner_node(void **state)
         struct fixture *f = *state;
         for (size_t n = 31; n <= 33; n++) {
                 struct trees_files files = { 0 };
-                add_names(&files, "n", n, true);
+                trees_files_add_chosen(&files, "n", n, true);
                 struct oxl_digest root = trees_build(&f->trees, &files);
                 struct oxl_tree_node node = root_node(&f->trees, &root);
                 assert_int_equal(node.level, n <= 32 ? 0 : 1);
@@ -369,11 +356,24 @@ static void names_that_all_end_a_node_give_nodes_of_32(void **state)
 {
         struct fixture *f = *state;
         struct trees_files files = { 0 };
-        add_names(&files, "n", 32 * 40, true);
+        trees_files_add_chosen(&files, "n", 32 * 40, true);
         struct oxl_digest root = trees_build(&f->trees, &files);
         struct oxl_tree_node node = root_node(&f->trees, &root);
         assert_true(node.level >= 1);
         assert_true(f->trees.nodes >= 41);
+        expect_like_model(&f->trees, &files);
+        trees_files_done(&files);
+}
+
+static void a_level_that_has_a_node_keeps_its_last_entry(void **state)
+{
+        struct fixture *f = *state;
+        struct trees_files files = { 0 };
+        trees_files_add_chosen(&files, "n", 1025, true); /* level 1: a node of 32, then one of a single entry */
+        struct oxl_digest root = trees_build(&f->trees, &files);
+        struct oxl_tree_node node = root_node(&f->trees, &root);
+        assert_int_equal(node.level, 2);
+        assert_int_equal(node.entries, 2);
         expect_like_model(&f->trees, &files);
         trees_files_done(&files);
 }
@@ -511,6 +511,7 @@ int main(void)
                 TEST(a_node_without_a_boundary_is_cut_at_1024_entries),
                 TEST(a_directory_of_exactly_one_full_node_has_no_inner_node),
                 TEST(names_that_all_end_a_node_give_nodes_of_32),
+                TEST(a_level_that_has_a_node_keeps_its_last_entry),
                 cmocka_unit_test(random_trees_are_like_the_model),
                 TEST(a_large_directory_has_two_inner_levels),
                 TEST(the_same_files_have_the_same_id_whatever_the_order_of_changes),

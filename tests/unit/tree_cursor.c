@@ -388,6 +388,35 @@ static void a_node_that_ends_elsewhere_is_refused(void **state)
         expect_malformed(f, &root, "it ends at the wrong place");
 }
 
+static void the_last_child_of_a_node_that_is_not_the_last_ends_by_the_rule_too(void **state)
+{
+        struct fixture *f = *state;
+        trees_files_add_chosen(&f->files, "n", 1025, true);
+        struct oxl_digest honest = trees_build(&f->trees, &f->files);
+        assert_int_equal(walk_all(f, &honest), 1);
+
+        struct oxl_tree_entry inner[33], top[2];
+        for (size_t i = 0; i < 33; i++) { /* node 31 lacks its last entry */
+                struct oxl_tree_entry leaf[32];
+                size_t n = i < 31 ? 32 : i == 31 ? 31 : 1;
+                uint64_t size = 0;
+                for (size_t k = 0; k < n; k++) {
+                        const struct trees_file *x = &f->files.at[32 * i + k];
+                        leaf[k] = entry(x->path, x->kind, x->size, 0, &x->id);
+                        size += x->size;
+                }
+                struct oxl_digest id = put_node(&f->trees, 0, leaf, n);
+                inner[i] = entry(f->files.at[32 * i].path, OXL_ENTRY_NONE, size, n, &id);
+        }
+        struct oxl_digest a = put_node(&f->trees, 1, inner, 32), b = put_node(&f->trees, 1, inner + 32, 1);
+        top[0] = entry(f->files.at[0].path, OXL_ENTRY_NONE, 0, 1023, &a);
+        for (size_t i = 0; i < 32; i++)
+                top[0].size += inner[i].size;
+        top[1] = entry(f->files.at[1024].path, OXL_ENTRY_NONE, inner[32].size, 1, &b);
+        struct oxl_digest root = put_node(&f->trees, 2, top, 2);
+        expect_malformed(f, &root, "it ends at the wrong place");
+}
+
 static void names_that_reach_into_the_next_node_are_refused(void **state)
 {
         struct fixture *f = *state;
@@ -552,9 +581,15 @@ static void edit(struct trees_files *files, uint64_t *seed, unsigned edits)
         for (unsigned i = 0; i < edits && files->n > 1; i++) {
                 size_t at = (size_t)(trees_random(seed) % files->n);
                 char path[300];
-                switch (trees_random(seed) % 4) {
+                switch (trees_random(seed) % 6) {
                 case 0:
                         files->at[at].size++;
+                        break;
+                case 3:
+                        files->at[at].kind = files->at[at].kind == OXL_ENTRY_FILE ? OXL_ENTRY_EXECUTABLE : OXL_ENTRY_FILE;
+                        break;
+                case 4:
+                        files->at[at].id.bytes[31] ^= 1;
                         break;
                 case 1:
                         free(files->at[at].path);
@@ -665,6 +700,37 @@ static void equal_directories_and_equal_nodes_are_not_read(void **state)
         trees_files_done(&b);
 }
 
+/* "<dir>/" before the names of files @begin to @end of @from. */
+static void add_below(struct trees_files *to, const char *dir, const struct trees_files *from, size_t begin, size_t end)
+{
+        for (size_t i = begin; i < end; i++) {
+                char path[64];
+                snprintf(path, sizeof path, "%s%s%s", dir, *dir ? "/" : "", from->at[i].path);
+                trees_files_add(to, path, i);
+        }
+}
+
+static void equal_nodes_of_different_directories_are_not_skipped(void **state)
+{
+        struct fixture *f = *state;
+        struct trees_files pool = { 0 }, a = { 0 }, b = { 0 };
+        trees_files_add_chosen(&pool, "n", 96, true); /* three nodes of 32 */
+        const char *dir = pool.at[31].path;
+        add_below(&a, "", &pool, 0, 31);
+        add_below(&a, "", &pool, 64, 96);
+        add_below(&a, dir, &pool, 0, 64);
+        b = trees_files_copy(&a);
+        /* Where a's directory ends, its parent goes on with the very node that b's directory goes on with. */
+        add_below(&b, dir, &pool, 64, 96);
+        trees_files_settle(&a);
+        trees_files_settle(&b);
+        assert_int_equal(expect_diff(f, &a, &b), 32);
+        assert_int_equal(expect_diff(f, &b, &a), 32);
+        trees_files_done(&pool);
+        trees_files_done(&a);
+        trees_files_done(&b);
+}
+
 static int stop(void *ctx, const struct oxl_tree_item *a, const struct oxl_tree_item *b, struct oxl_error *err)
 {
         unsigned *left = ctx;
@@ -710,6 +776,7 @@ int main(void)
                 TEST(a_child_with_another_first_name_is_refused),
                 TEST(a_child_with_other_sums_is_refused),
                 TEST(a_node_that_ends_elsewhere_is_refused),
+                TEST(the_last_child_of_a_node_that_is_not_the_last_ends_by_the_rule_too),
                 TEST(names_that_reach_into_the_next_node_are_refused),
                 TEST(an_inner_root_with_one_child_is_refused),
                 TEST(an_empty_directory_below_another_is_refused),
@@ -722,6 +789,7 @@ int main(void)
                 TEST(no_tree_is_the_empty_tree),
                 TEST(a_file_that_becomes_a_directory_is_removed_and_its_content_added),
                 TEST(equal_directories_and_equal_nodes_are_not_read),
+                TEST(equal_nodes_of_different_directories_are_not_skipped),
                 TEST(a_failing_callback_or_source_ends_the_diff),
         };
 #undef TEST

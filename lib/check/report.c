@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Saying what was found: one place that makes findings, counts them, and tells failures to read from damage.
+ *
+ * An id is stable: it hashes the slug, the path, the object and the offset, nothing that differs from run to run.
+ */
+#include <string.h>
+
+#include "base/hex.h"
+#include "check/pass.h"
+
+static bool is_link_or_other_type(int os)
+{
+        /* what open says when something else stands in a file's place; that is a finding, not a failure of the medium */
+        return os == ELOOP || os == ENOTDIR || os == EISDIR || os == ENXIO || os == EXDEV;
+}
+
+bool oxl_check_is_absent(const struct oxl_error *e)
+{
+        return (e->code == OXL_E_FILE_OPEN || e->code == OXL_E_FILE_STAT || e->code == OXL_E_DIR_OPEN) &&
+               e->os == ENOENT;
+}
+
+bool oxl_check_is_fatal(const struct oxl_error *e)
+{
+        return e->code == OXL_E_CANCELLED;
+}
+
+bool oxl_check_is_unreadable(const struct oxl_error *e)
+{
+        switch ((int)e->code) {
+        case OXL_E_MALFORMED:
+        case OXL_E_SEAL:
+        case OXL_E_OBJECT_CORRUPT:
+        case OXL_E_OBJECT_MISSING:
+        case OXL_E_OBJECT_KIND:
+        case OXL_E_LIMIT:
+        case OXL_E_JOURNAL_DAMAGED: return false;
+        case OXL_E_FILE_OPEN:
+        case OXL_E_DIR_OPEN: return !is_link_or_other_type(e->os);
+        default: return true; /* also what we do not know: it was not seen to be wrong */
+        }
+}
+
+int oxl_check_poll(const struct oxl_check *c, struct oxl_error *err)
+{
+        if (c->options.cancel && atomic_load_explicit(c->options.cancel, memory_order_relaxed))
+                return OXL_FAIL_PLAIN(err, CANCELLED);
+        return 0;
+}
+
+void oxl_check_progress(const struct oxl_check *c, const char *phase)
+{
+        if (c->options.progress)
+                c->options.progress(c->options.ctx, phase, c->result.files, 0, c->result.bytes, 0);
+}
+
+/* 16 hex digits of the hash of everything that names the finding. */
+static void make_id(const struct oxl_report *r, const char *object, char ret[17])
+{
+        struct oxl_hasher h;
+        struct oxl_digest d;
+        const char *parts[] = { oxl_problem_slug(r->problem), r->path, object };
+        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+        for (size_t i = 0; i < OXL_ARRAY_LEN(parts); i++)
+                oxl_hasher_update(&h, parts[i], strlen(parts[i]) + 1);
+        oxl_hasher_le64(&h, r->offset);
+        oxl_hasher_final(&h, &d);
+        oxl_hex_encode(d.bytes, 8, ret);
+}
+
+static void text_of(const struct oxl_digest *d, const char *other, char ret[OXL_DIGEST_TEXT_MAX])
+{
+        ret[0] = 0;
+        if (other)
+                strncat(ret, other, OXL_DIGEST_TEXT_MAX - 1);
+        else if (d && d->algo != OXL_ALGO_NONE)
+                oxl_digest_text(d, ret);
+}
+
+int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl_error *err)
+{
+        char id[17], object[OXL_DIGEST_TEXT_MAX], want[OXL_DIGEST_TEXT_MAX], got[OXL_DIGEST_TEXT_MAX];
+        text_of(r->object, NULL, object);
+        text_of(r->want, r->expected, want);
+        text_of(r->got, r->actual, got);
+        make_id(r, object, id);
+        if (oxl_problem_severity(r->problem) == OXL_SEVERITY_NOTE)
+                c->result.notes++;
+        else
+                c->result.findings++;
+        if (r->problem == OXL_P_UNREADABLE)
+                c->result.unreadable++;
+        if (r->problem == OXL_P_PENDING_RECOVERY)
+                c->result.pending = true;
+        const struct oxl_finding f = {
+                .problem = r->problem,
+                .id = id,
+                .path = r->path,
+                .object = object[0] ? object : NULL,
+                .verdict = r->verdict ? r->verdict : "",
+                .expected = want,
+                .actual = got,
+                .detail = r->detail ? r->detail : "",
+                .affects = r->affects,
+                .n_affects = r->n_affects,
+                .affects_total = r->affects_total,
+                .os = r->os,
+        };
+        return c->fn ? c->fn(c->fn_ctx, &f, err) : 0;
+}
+
+static int report_unreadable(struct oxl_check *c, const char *path, const struct oxl_error *why, struct oxl_error *err)
+{
+        char text[512];
+        int os = why->os ? why->os : why->code == OXL_E_NOMEM ? ENOMEM : 0;
+        oxl_error_text(why, text, sizeof text);
+        struct oxl_report r = {
+                .problem = OXL_P_UNREADABLE, .path = path, .verdict = "unreadable", .detail = text, .os = os
+        };
+        return oxl_check_report(c, &r, err);
+}
+
+int oxl_check_report_error(struct oxl_check *c, enum oxl_problem problem, const char *path, const char *verdict,
+                           const struct oxl_error *why, struct oxl_error *err)
+{
+        if (oxl_check_is_unreadable(why))
+                return report_unreadable(c, path, why, err);
+        struct oxl_report r = {
+                .problem = problem,
+                .path = path,
+                .want = &why->want,
+                .got = &why->got,
+                .verdict = verdict,
+                .detail = why->detail,
+        };
+        return oxl_check_report(c, &r, err);
+}

@@ -1,0 +1,43 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Every command has help, works with --help, and is in the list; nothing needs a repository for that.
+# shellcheck source=tests/cli/_lib.sh
+. "$SRCDIR/tests/cli/_lib.sh"
+
+ox help
+names=$(sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p' "$tmp/out")
+same "$(printf '%s\n' "$names" | wc -l | tr -d ' ')" 14 "number of commands"
+same "$(printf '%s\n' "$names" | sort)" "$names" "order of the commands"
+for name in $names; do
+        ox help "$name"
+        cp "$tmp/out" "$tmp/first"
+        out_has "usage: oxen-lite $name"
+        out_has "Exit codes:"
+        out_has "Example:"
+        out_has "--json"
+        silent_err
+        ox "$name" --help
+        cmp "$tmp/first" "$tmp/out" || fail "help $name and $name --help differ"
+        ox --help "$name"
+        cmp "$tmp/first" "$tmp/out" || fail "help $name and --help $name differ"
+        ox "$name" -h
+        [ "$(wc -L <"$tmp/out")" -le 110 ] || fail "help $name has long lines"
+done
+ox help fsck
+out_has "16 usage"
+ox --help
+out_has "Commands:"
+ox --version
+out_has "oxen-lite "
+ox version
+grep -qx 'oxen-lite [0-9]*\.[0-9]*\.[0-9]* (repository format 1)' "$tmp/out" || fail "version: $(cat "$tmp/out")"
+
+ox 2 help nonsense
+err_has "[usage]"
+ox 2 help comit
+err_has "did you mean 'commit'?"
+
+# Alone: the ten most useful.
+ox 2
+silent_out
+same "$(grep -c "^  [a-z]*  " "$tmp/err")" 10 "commands of the short help"
