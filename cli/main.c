@@ -87,7 +87,7 @@ const struct command commands[] = {
           NULL, "oxen-lite init data" },
         { "log", cmd_log, COMMAND_REPO | COMMAND_COMMON, 0, 1, log_options, "[-n N] [REV]",
           "show commits, newest first", NULL, "oxen-lite log -n 3" },
-        { "ls", cmd_ls, COMMAND_REPO, 0, 2, ls_options, "[-r] [REV] [PATH]", "list the files of a commit",
+        { "ls", cmd_ls, COMMAND_REPO | COMMAND_COMMON, 0, 2, ls_options, "[-r] [REV] [PATH]", "list the files of a commit",
           "One argument that is a revision is taken as one; ./NAME is always a path.\n"
           "Columns: kind (f file, x executable, l symlink, d folder), bytes, id, path.",
           "oxen-lite ls -r HEAD data" },

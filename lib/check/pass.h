@@ -45,6 +45,7 @@ struct oxl_check {
         uid_t uid; /* of .oxen-lite */
 
         struct oxl_format format;
+        bool too_new;   /* `format` asks for a newer program: nothing else is looked at */
         bool have_id;   /* format, or a good guess */
         bool have_algo; /* of blobs */
         char *head;     /* owned: the ref that HEAD names; NULL: a commit id, or unreadable */

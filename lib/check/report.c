@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "base/path.h"
 #include "check/pass.h"
 
 static bool is_link_or_other_type(int os)
@@ -29,6 +30,8 @@ bool oxl_check_is_fatal(const struct oxl_error *e)
 bool oxl_check_is_unreadable(const struct oxl_error *e)
 {
         switch ((int)e->code) {
+        case OXL_E_FEATURE: /* only `format` says that we are too old; elsewhere it contradicts `format` */
+                return e->path[0] && strcmp(oxl_path_base(e->path[0]), "format") == 0;
         case OXL_E_MALFORMED:
         case OXL_E_SEAL:
         case OXL_E_OBJECT_CORRUPT:

@@ -93,6 +93,10 @@ OXL_MUST_CHECK int oxl_durable_barrier(struct oxl_durable *d, struct oxl_error *
  * changed: for names that another, perhaps dead, process made. DIR_OPEN when it does not exist. */
 OXL_MUST_CHECK int oxl_durable_mark(struct oxl_durable *d, const char *path, struct oxl_error *err);
 
+/* Takes the names of @path and of its ancestors below the root as durable: only for directories that were synced before the
+ * root had its name, such as those that init makes. Saves their syncs. DIR_OPEN. */
+OXL_MUST_CHECK int oxl_durable_trust(struct oxl_durable *d, const char *path, struct oxl_error *err);
+
 /* One small file, whole: stage, write, sync, publish, barrier. Strict: DIR_SYNC is an error. */
 OXL_MUST_CHECK int oxl_durable_write(struct oxl_durable *d, const char *target, const void *bytes, size_t n,
                                      struct oxl_error *err);
@@ -133,6 +137,7 @@ struct oxl_sweep_options {
         oxl_sweep_seen_fn *seen;
         void *ctx;
         uid_t uid;    /* only files of this user are touched */
+        bool links;   /* symbolic links too: a restore's own temps, in folders that its intent names; never of owner 0 */
         bool dry_run; /* decide and report, remove nothing */
 };
 

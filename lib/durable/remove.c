@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Removing whole folders of ours that nothing refers to. What a crash leaves: a part of the folder, to be removed again. */
-#include "base/fail.h"
+/* Removing whole folders of ours that nothing refers to. What a crash leaves: a part of the folder, to be removed
+ * again. */
 #include "durable/remove.h"
+#include "base/fail.h"
 #include "os/fdio.h"
 
 enum { DEPTH_MAX = 16 };

@@ -5,9 +5,9 @@
 
 #include <oxenlite/error.h>
 
-/* Removes the directory @name in @dirfd and all below it, without following links. Not a durable change: after a power cut a
- * part may be back. 0 also when it is not there. DIR_OPEN, DIR_READ, FILE_REMOVE, LIMIT (deeper than 16 levels): the first
- * of them, after everything else that could go has gone. */
+/* Removes the directory @name in @dirfd and all below it, without following links. Not a durable change: after a
+ * power cut a part may be back. 0 also when it is not there. DIR_OPEN, DIR_READ, FILE_REMOVE, LIMIT (deeper than 16
+ * levels): the first of them, after everything else that could go has gone. */
 OXL_MUST_CHECK int oxl_remove_tree(int dirfd, const char *name, struct oxl_error *err);
 
 #endif

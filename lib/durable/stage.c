@@ -293,6 +293,18 @@ int oxl_durable_mark(struct oxl_durable *d, const char *path, struct oxl_error *
         return r;
 }
 
+int oxl_durable_trust(struct oxl_durable *d, const char *path, struct oxl_error *err)
+{
+        struct oxl_dnode *dir;
+        int r = enter_dir(d, path, 0, &dir, err);
+        if (r < 0)
+                return r;
+        for (struct oxl_dnode *node = dir; node->parent; node = node->parent)
+                node->linked = node->fd >= 0;
+        oxl_dnode_unref(dir);
+        return 0;
+}
+
 int oxl_durable_write(struct oxl_durable *d, const char *target, const void *bytes, size_t n, struct oxl_error *err)
 {
         int r = oxl_path_check(target, err);

@@ -68,7 +68,8 @@ static enum oxl_temp_verdict judge(const struct sweep *s, int fd, const char *na
 
 static bool is_touchable(const struct sweep *s, const struct stat *st)
 {
-        return S_ISREG(st->st_mode) && st->st_nlink == 1 && st->st_uid == s->options->uid;
+        bool right_type = S_ISREG(st->st_mode) || (s->options->links && S_ISLNK(st->st_mode));
+        return right_type && st->st_nlink == 1 && st->st_uid == s->options->uid;
 }
 
 static void count(struct oxl_sweep_report *report, enum oxl_temp_verdict verdict, uint64_t bytes)
@@ -120,7 +121,8 @@ static int sweep_one(const struct sweep *s, const char *name, struct oxl_error *
         if (!is_touchable(s, &st))
                 return report(s, name, OXL_TEMP_FOREIGN, &st, err);
         /* O_NONBLOCK: a FIFO may have taken the place of the file since */
-        cleanup_fd int fd = oxl_fd_open(s->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        int how = S_ISLNK(st.st_mode) ? O_PATH : O_RDONLY | O_NONBLOCK;
+        cleanup_fd int fd = oxl_fd_open(s->dirfd, name, how | O_NOFOLLOW, 0);
         struct stat opened;
         if (fd < 0 && errno == ENOENT)
                 return 0;

@@ -498,9 +498,8 @@ int oxl_temp_publish(struct oxl_temp *t, struct oxl_dnode *dir, const char *name
         int r = move(t, from, to, name, target, no_replace, err);
         if (r < 0)
                 return r;
+        /* The temp's own directory needs no sync: if the removal of its old name is lost, that name is a dead owner's temp. */
         oxl_dnode_mark(dir);
-        if (dir != t->dir)
-                oxl_dnode_mark(t->dir);
         oxl_fd_done(&t->lock_fd); /* not earlier: a sweeper would take us for dead */
 #ifdef OXL_LAB
         if (OXL_MUTANT(FSYNC_AFTER_RENAME))

@@ -18,9 +18,9 @@
 #include "journal/journal.h"
 
 enum {
-        OXL_JOURNAL_LOCK_BYTE = 2,          /* docs/FORMAT.md section 8 */
-        OXL_JOURNAL_BODY_MAX = 64 << 20,    /* docs/FORMAT.md section 1 */
-        OXL_JOURNAL_SYNC_NORMAL = 1,        /* values of PRAGMA synchronous */
+        OXL_JOURNAL_LOCK_BYTE = 2,       /* docs/FORMAT.md section 8 */
+        OXL_JOURNAL_BODY_MAX = 64 << 20, /* docs/FORMAT.md section 1 */
+        OXL_JOURNAL_SYNC_NORMAL = 1,     /* values of PRAGMA synchronous */
         OXL_JOURNAL_SYNC_FULL = 2,
         OXL_JOURNAL_CHAIN_BYTES = OXL_DIGEST_BYTES,
 };

@@ -419,10 +419,10 @@ int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal
 static int on_network(const struct oxl_journal *j, int dirfd, bool *ret, struct oxl_error *err)
 {
         static const uint32_t magics[] = {
-                0x6969, /* NFS */     0x517b,     /* SMB */  0xff534d42, /* CIFS */  0xfe534d42, /* SMB2 */
-                0x01021997, /* 9p */  0x65735546, /* FUSE */ 0x73757245, /* Coda */  0x5346414f, /* AFS */
-                0x00c36400, /* Ceph */ 0x0bd00bd0, /* Lustre */ 0x7461636f, /* OCFS2 */ 0x01161970, /* GFS2 */
-                0x19830326, /* BeeGFS */ 0x47504653, /* GPFS */
+                0x6969,     /* NFS */ 0x517b,        /* SMB */ 0xff534d42,    /* CIFS */ 0xfe534d42,  /* SMB2 */
+                0x01021997, /* 9p */ 0x65735546,     /* FUSE */ 0x73757245,   /* Coda */ 0x5346414f,  /* AFS */
+                0x00c36400, /* Ceph */ 0x0bd00bd0,   /* Lustre */ 0x7461636f, /* OCFS2 */ 0x01161970, /* GFS2 */
+                0x19830326, /* BeeGFS */ 0x47504653,                                                  /* GPFS */
         };
         struct statfs fs;
         if (oxl_sys->fstatfs(dirfd, &fs) < 0)
@@ -535,7 +535,8 @@ static int check_integrity(struct oxl_journal *j, struct oxl_error *err)
         if (r < 0)
                 return r;
         const char *found = r == 1 ? oxl_stmt_text(s, 0) : NULL;
-        return found && strcmp(found, "ok") == 0 ? 0 : oxl_journal_damaged(j, found ? found : "it cannot be checked", err);
+        return found && strcmp(found, "ok") == 0 ? 0
+                                                 : oxl_journal_damaged(j, found ? found : "it cannot be checked", err);
 }
 
 static int check_version(struct oxl_journal *j, struct oxl_error *err)
@@ -544,7 +545,8 @@ static int check_version(struct oxl_journal *j, struct oxl_error *err)
         int r = get_version(j, &version, err);
         if (r < 0)
                 return r;
-        return version == (int64_t)oxl_journal_migrations_count ? 0 : oxl_journal_damaged(j, "its version changed", err);
+        return version == (int64_t)oxl_journal_migrations_count ? 0
+                                                                : oxl_journal_damaged(j, "its version changed", err);
 }
 
 static int check_mode(struct oxl_journal *j, struct oxl_error *err)

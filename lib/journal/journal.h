@@ -8,6 +8,13 @@
  * death of the process, and a power cut once any later durable transaction is committed.
  *
  * Rows of `event` carry a chained BLAKE3; a broken chain makes every call that reads events fail with JOURNAL_DAMAGED.
+ * The chain finds a changed, missing, moved or foreign row, but not that the *last* rows are gone (an older copy of the file,
+ * a -wal that was lost or whose end is damaged): what remains is a sound, shorter journal.
+ *
+ * Common errors: JOURNAL (SQLite or the file system under it, errno in the text), JOURNAL_DAMAGED, LOCKED (the db lock, for
+ * wait_ms), NOMEM; of calls that write also POISONED: a write or sync failed earlier and nothing more is recorded through
+ * this object. A call that failed recorded nothing for this object; but when the commit's sync failed, whoever opens the
+ * journal next may find the row, as a whole: recovery then decides it, as for any other dead owner's intent.
  * No other code may open journal.db in a process that has a connection (POSIX locks die with any close).
  *
  * What a crash leaves: SQLite's own recovery applies; no row is half there.
@@ -41,17 +48,19 @@ struct oxl_journal_config {
         int64_t wait_ms; /* for the db lock; < 0: for ever */
 };
 
-/* Makes journal.db with all migrations and syncs it (database, -wal if any, not the directory). FILE_EXISTS, JOURNAL. */
+/* Makes journal.db with all migrations and syncs it (database, -wal if any). FILE_EXISTS, FILE_CREATE, JOURNAL. After a
+ * failure, part of the files may be there. The -wal stays, with frames: the first intent then costs one sync. */
 OXL_MUST_CHECK int oxl_journal_create(const struct oxl_journal_config *config, struct oxl_error *err);
 
 /* Opens for reading and writing; runs missing migrations in one transaction. JOURNAL_NEWER, JOURNAL_DAMAGED, JOURNAL,
- * LOCKED (wait_ms passed), FILE_OPEN (no such file). */
+ * LOCKED (wait_ms passed), FILE_OPEN (no such file, or it may only be read). */
 OXL_MUST_CHECK int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal **ret,
                                     struct oxl_error *err);
 
-/* Opens a private copy (database and -wal, copied to a new directory below $TMPDIR or /tmp, removed at close) for
- * reading: for those who may not write, and for fsck's check mode. Retries a copy torn by a writer by taking the db
- * lock when lock_fd is not -1. */
+/* Opens a private copy (database and -wal, copied to a new directory below $TMPDIR or /tmp, whose names are removed before this
+ * returns) for reading: for those who may not write, and for fsck's check mode. Copies under a shared db lock when lock_fd
+ * is not -1 (open for reading is enough), and again when a file changed meanwhile; LOCKED when that does not end.
+ * Writing calls fail with JOURNAL. Never in a process that has the journal itself open. */
 OXL_MUST_CHECK int oxl_journal_open_copy(const struct oxl_journal_config *config, struct oxl_journal **ret,
                                          struct oxl_error *err);
 /* NULL is fine. */
@@ -65,11 +74,13 @@ struct oxl_operation {
         const char *verb, *ref, *old_id, *new_id, *note; /* ref, old_id, new_id may be NULL */
 };
 
-/* Records an intent, durably, in one transaction; with @op its operation row rides along. *ret_id is its number. */
+/* Records an intent, durably, in one transaction; with @op its operation row rides along (id, intent and, when 0, time_ns are
+ * set here). *ret_id is its number. LIMIT: @body is larger than 64 MiB. */
 OXL_MUST_CHECK int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, const char *verb, const char *body,
                                      const struct oxl_operation *op, int64_t *ret_id, struct oxl_error *err);
 
-/* Records the outcome of @intent. Aborted, rolled back and superseded intents also lose their operation row. */
+/* Records the outcome of @intent (JOURNAL: there is none). Aborted, rolled back and superseded intents also lose their
+ * operation row. */
 OXL_MUST_CHECK int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner,
                                        enum oxl_intent_state state, const char *proof, bool durable,
                                        struct oxl_error *err);
@@ -87,11 +98,13 @@ struct oxl_event {
 };
 typedef int oxl_event_fn(void *ctx, const struct oxl_event *event, struct oxl_error *err);
 
-/* Calls @fn for each intent without outcome, oldest first; rows are read before the first call, so @fn may write.
+/* Calls @fn for each intent without outcome, oldest first, until one returns not 0, which is returned; rows are read before
+ * the first call, so @fn may write.
  * Verifies the whole chain first: JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_open_intents(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
 
-/* All events in order; verifies the chain while it goes. */
+/* All events in order; verifies the chain while it goes, so @fn may have been called before JOURNAL_DAMAGED. No transaction
+ * is open while @fn runs; what @fn returns counts as above. */
 OXL_MUST_CHECK int oxl_journal_events(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
 
 typedef int oxl_operation_fn(void *ctx, const struct oxl_operation *op, struct oxl_error *err);
@@ -99,10 +112,11 @@ typedef int oxl_operation_fn(void *ctx, const struct oxl_operation *op, struct o
 OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
                                           struct oxl_error *err);
 
-/* integrity_check, user_version, settings, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
+/* integrity_check, user_version, schema, journal mode, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
 
-/* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes. Two syncs. */
+/* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes. Two syncs; the next durable transaction then costs two, or
+ * three in a new process. */
 OXL_MUST_CHECK int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err);
 
 #endif

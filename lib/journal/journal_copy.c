@@ -2,8 +2,8 @@
 /*
  * A private copy of the journal, for those who may not write and for checks that must change nothing.
  *
- * Database, -wal and -journal are copied under a shared db lock; without a lock, or against a program that does not take it, the
- * copy counts only when neither file changed meanwhile. As soon as the copy is open and read once, its names are
+ * Database, -wal and -journal are copied under a shared db lock; without a lock, or against a program that does not take
+ * it, the copy counts only when no file changed meanwhile. As soon as the copy is open and read once, its names are
  * removed: SQLite keeps the descriptors. So a crash leaves a directory in $TMPDIR only within those few milliseconds.
  *
  * The repository's files are opened and closed here: never in a process that has the same journal open (POSIX locks).

@@ -101,8 +101,8 @@ static int follow(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_chain *at, 
         const uint8_t *chain = NULL;
         uint8_t want[OXL_JOURNAL_CHAIN_BYTES];
         if (!read_event(s, e, &chain))
-                return sqlite3_errcode(j->db) == SQLITE_NOMEM ? OXL_FAIL_PLAIN(err, NOMEM) :
-                                                                oxl_journal_damaged(j, "an event is malformed", err);
+                return sqlite3_errcode(j->db) == SQLITE_NOMEM ? OXL_FAIL_PLAIN(err, NOMEM)
+                                                              : oxl_journal_damaged(j, "an event is malformed", err);
         if (e->seq - 1 != at->seq)
                 return oxl_journal_damaged(j, "an event is missing", err);
         chain_next(j, e, at->digest, want);
@@ -173,8 +173,11 @@ static int insert(struct oxl_journal *j, const struct oxl_event *e, const uint8_
         const struct {
                 int at;
                 const char *text;
-        } texts[] = { { 2, e->outcome ? "outcome" : "intent" }, { 4, owner },  { 5, e->verb },
-                      { 6, oxl_intent_state_text(e->state) },   { 8, e->body } };
+        } texts[] = { { 2, e->outcome ? "outcome" : "intent" },
+                      { 4, owner },
+                      { 5, e->verb },
+                      { 6, oxl_intent_state_text(e->state) },
+                      { 8, e->body } };
         const struct {
                 int at;
                 int64_t value;

@@ -12,14 +12,32 @@ int oxl_journal_damaged(const struct oxl_journal *j, const char *why, struct oxl
         return OXL_FAIL_WHY(err, JOURNAL_DAMAGED, j->path, why);
 }
 
+static int last_errno_of(struct oxl_journal *j, int which)
+{
+        sqlite3_file *file = NULL;
+        int os = 0;
+        if (sqlite3_file_control(j->db, "main", which, &file) != SQLITE_OK || !file || !file->pMethods)
+                return 0;
+        return file->pMethods->xFileControl(file, SQLITE_FCNTL_LAST_ERRNO, &os) == SQLITE_OK ? os : 0;
+}
+
+/* SQLite forgets the errno of a COMMIT that failed; its files remember. */
+static int find_errno(struct oxl_journal *j)
+{
+        int os = sqlite3_system_errno(j->db);
+        if (os == 0)
+                os = last_errno_of(j, SQLITE_FCNTL_JOURNAL_POINTER);
+        return os ? os : last_errno_of(j, SQLITE_FCNTL_FILE_POINTER);
+}
+
 /* "disk I/O error: No space left on device" */
 static int fail_system(struct oxl_journal *j, const char *text, struct oxl_error *err)
 {
         char detail[256], os_text[128];
-        int os = sqlite3_system_errno(j->db);
         size_t n = strlen(text) < 100 ? strlen(text) : 100;
-        memcpy(detail, text, n);
+        memcpy(detail, text, n); /* first: it is SQLite's, until the next call */
         detail[n] = 0;
+        int os = find_errno(j);
         if (os != 0) {
                 const char *reason = strerror_r(os, os_text, sizeof os_text);
                 size_t m = strlen(reason) < 120 ? strlen(reason) : 120;
@@ -51,7 +69,8 @@ int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err)
         case SQLITE_CONSTRAINT: /* our rows fit our schema: so the schema is not ours any more */
         case SQLITE_MISMATCH: return oxl_journal_damaged(j, text, err);
         case SQLITE_BUSY:
-        case SQLITE_LOCKED: return OXL_FAIL_WHY(err, LOCKED, j->path, "another program has it open and holds SQLite's lock");
+        case SQLITE_LOCKED:
+                return OXL_FAIL_WHY(err, LOCKED, j->path, "another program has it open and holds SQLite's lock");
         case SQLITE_TOOBIG: return OXL_FAIL_WHY(err, LIMIT, j->path, text);
         case SQLITE_FULL:
         case SQLITE_IOERR:
@@ -122,8 +141,8 @@ const char *oxl_stmt_text(sqlite3_stmt *s, int column)
 
 int oxl_stmt_bind_text(struct oxl_journal *j, sqlite3_stmt *s, int at, const char *text, struct oxl_error *err)
 {
-        int rc = text ? sqlite3_bind_text64(s, at, text, strlen(text), SQLITE_STATIC, SQLITE_UTF8) :
-                        sqlite3_bind_null(s, at);
+        int rc = text ? sqlite3_bind_text64(s, at, text, strlen(text), SQLITE_STATIC, SQLITE_UTF8)
+                      : sqlite3_bind_null(s, at);
         return rc == SQLITE_OK ? 0 : oxl_journal_fail(j, rc, err);
 }
 
@@ -181,8 +200,8 @@ static int set_sync(struct oxl_journal *j, int level, struct oxl_error *err)
         if (j->sync == level)
                 return 0;
         j->sync = 0;
-        int r = oxl_journal_exec(j, level == OXL_JOURNAL_SYNC_FULL ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL",
-                                 err);
+        int r = oxl_journal_exec(
+                j, level == OXL_JOURNAL_SYNC_FULL ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL", err);
         if (r < 0)
                 return r;
         int64_t found;
@@ -250,7 +269,8 @@ void oxl_txn_done(struct oxl_txn *t)
         if (j->writing)
                 j->tail = (struct oxl_chain){ 0 }; /* it may be that of the row which is rolled back */
         if (!sqlite3_get_autocommit(j->db))
-                OXL_IGNORE(sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK, "closing rolls back as well");
+                OXL_IGNORE(sqlite3_exec(j->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK,
+                           "closing rolls back as well");
         t->j = NULL;
         j->writing = false;
         oxl_journal_unlock(j);

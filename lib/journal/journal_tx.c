@@ -16,11 +16,12 @@ static int insert_operation(struct oxl_journal *j, const struct oxl_operation *o
         const struct {
                 int at;
                 const char *text;
-        } texts[] = { { 2, op->verb },   { 4, op->ref }, { 5, op->old_id },
-                      { 6, op->new_id }, { 7, op->note ? op->note : "" } };
-        int r = oxl_stmt_new(j,
-                             "INSERT INTO operation (intent, verb, time, ref, old, new, note) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                             &s, err);
+        } texts[] = {
+                { 2, op->verb }, { 4, op->ref }, { 5, op->old_id }, { 6, op->new_id }, { 7, op->note ? op->note : "" }
+        };
+        int r = oxl_stmt_new(
+                j, "INSERT INTO operation (intent, verb, time, ref, old, new, note) VALUES (?, ?, ?, ?, ?, ?, ?)", &s,
+                err);
         if (r == 0 && intent != 0)
                 r = oxl_stmt_bind_int(j, s, 1, intent, err);
         if (r == 0)
@@ -97,7 +98,12 @@ int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner, e
         if (r < 0)
                 return r;
         struct oxl_event e = {
-                .intent = intent, .outcome = true, .owner = owner, .verb = verb, .body = proof, .state = state,
+                .intent = intent,
+                .outcome = true,
+                .owner = owner,
+                .verb = verb,
+                .body = proof,
+                .state = state,
         };
         r = oxl_event_append(j, &e, err);
         if (r == 0 && undone(state))

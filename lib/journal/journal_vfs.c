@@ -3,10 +3,10 @@
  * One habit of SQLite's unix VFS, mended: it syncs the directory at the first sync of every connection's -wal, because it opens
  * the -wal with O_CREAT each time and cannot know who made it. A short-lived process that commits once pays two syncs.
  *
- * Here a -wal that has frames is opened without O_CREAT, hence without that directory sync. That is safe: frames are written only
- * after the header was synced (SQLite does so with synchronous NORMAL and FULL), and the first sync by the connection that created
- * the file syncs the directory as well. A shorter -wal may be one whose creator was killed before that: it is opened as usual.
- * tests: release-journal counts the syncs.
+ * Here a -wal that has frames is opened without O_CREAT, hence without that directory sync. That is safe: frames are
+ * written only after the header was synced (SQLite does so with synchronous NORMAL and FULL), and the first sync by the
+ * connection that created the file syncs the directory as well. A shorter -wal may be one whose creator was killed before
+ * that: it is opened as usual. tests: unit/journal counts the syncs of both.
  *
  * The VFS is a copy of the default one, so a model disk that is registered as the default is under it.
  */

@@ -106,8 +106,9 @@ int oxl_commit_encode(const struct oxl_commit *c, struct oxl_buf *ret, struct ox
                 r = append_id(&b, "parent", &c->parent[i], err);
         int zone = c->zone_minutes < 0 ? -c->zone_minutes : c->zone_minutes;
         if (r == 0)
-                r = oxl_buf_append_fmt(&b, err, "author %s\ntime %" PRId64 " %c%02d%02d\n\n", c->author ? c->author : "",
-                                       c->seconds, c->zone_minutes < 0 ? '-' : '+', zone / 60, zone % 60);
+                r = oxl_buf_append_fmt(&b, err, "author %s\ntime %" PRId64 " %c%02d%02d\n\n",
+                                       c->author ? c->author : "", c->seconds, c->zone_minutes < 0 ? '-' : '+',
+                                       zone / 60, zone % 60);
         if (r == 0)
                 r = oxl_buf_append_text(&b, c->message ? c->message : "", err);
         return r < 0 ? r : oxl_buf_append(ret, b.data, b.len, err);

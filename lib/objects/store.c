@@ -446,9 +446,12 @@ static int note_broken(struct oxl_search *s, struct oxl_error *err)
 static int search_again(struct oxl_search *s, struct oxl_error *err)
 {
         struct oxl_objects *o = s->o;
-        int r = list_again(o, err);
-        if (r < 0)
-                return r;
+        struct oxl_error why = OXL_ERROR_INIT;
+        int r = list_again(o, &why);
+        if (r < 0) {
+                s->copy_unreadable = true;
+                return note(s, RANK_MEDIUM, &why, err);
+        }
         r = search_packs(s, PACKS_FRESH, err);
         if (r != NEXT)
                 return r;
@@ -465,12 +468,23 @@ static int search_again(struct oxl_search *s, struct oxl_error *err)
         return r == NEXT ? note_broken(s, err) : r;
 }
 
+/* The packs cannot be listed: a loose copy may still do. Takes @why. */
+static int search_unlisted(struct oxl_search *s, struct oxl_error *why, struct oxl_error *err)
+{
+        s->copy_unreadable = true;
+        int r = note(s, RANK_MEDIUM, why, err);
+        if (r == NEXT)
+                r = search_loose(s, err);
+        return r == NEXT ? OXL_SEARCH_NONE : r;
+}
+
 int oxl_search_run(struct oxl_search *s, struct oxl_error *err)
 {
+        struct oxl_error why = OXL_ERROR_INIT;
         s->copy = (struct oxl_copy)OXL_COPY_INIT;
-        int r = oxl_store_list(s->o, err);
+        int r = oxl_store_list(s->o, &why);
         if (r < 0)
-                return r;
+                return search_unlisted(s, &why, err);
         r = search_lookup(s, err);
         if (r == NEXT)
                 r = search_packs(s, PACKS_NOT_COVERED, err);

@@ -66,7 +66,7 @@ struct oxl_search {
         /* results */
         struct oxl_copy copy;    /* the good one */
         unsigned copies;         /* copies that were judged */
-        bool copy_unreadable;    /* one of them could not be read: an I/O error */
+        bool copy_unreadable;    /* one of them, or the list of packs, could not be read: an I/O error */
         struct oxl_error worst;  /* why no copy was good, when anything was wrong */
         int worst_rank;
         bool contradiction;      /* the lookup led astray */

@@ -244,7 +244,8 @@ static struct refusal refusal_of(const struct oxl_tree_builder *b, const char *p
 static int refuse(const struct refusal *no, const char *path, size_t len, struct oxl_error *err)
 {
         cleanup_free char *text = strndup(path, len); /* a lack of memory loses the text, not the error */
-        return no->code == OXL_E_LIMIT ? OXL_FAIL_WHY(err, LIMIT, text, no->why) : OXL_FAIL_WHY(err, PATH, text, no->why);
+        return no->code == OXL_E_LIMIT ? OXL_FAIL_WHY(err, LIMIT, text, no->why)
+                                       : OXL_FAIL_WHY(err, PATH, text, no->why);
 }
 
 /* Closes the directories that @path leaves and opens those that it enters. */

@@ -87,7 +87,6 @@ static int store_path(struct commit *c, const char *path, struct oxl_error *err)
 {
         struct oxl_walk *walk;
         struct oxl_walk_item item;
-        cleanup_error struct oxl_error missing = OXL_ERROR_INIT;
         uint64_t before = c->changes.looked_at + c->changes.count.removed;
         int k = oxl_changes_tracked(&c->changes, path, OXL_TRACKED_ALL, err);
         if (k < 0)

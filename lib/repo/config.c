@@ -2,9 +2,9 @@
 /*
  * `config.json`: settings, docs/FORMAT.md section 3.4.
  *
- * There is one valid form, so a file is sound exactly when printing what it says gives the same bytes, seal included. Anything
- * else that still parses was edited by hand; what does not parse is damaged, and the defaults stand in.
- * What a crash leaves: the old file or the new one.
+ * There is one valid form, so a file is sound exactly when printing what it says gives the same bytes, seal
+ * included. Anything else that still parses was edited by hand; what does not parse is damaged, and the defaults
+ * stand in. What a crash leaves: the old file or the new one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -45,7 +45,7 @@ static int find_key(const char *name, enum key *ret, struct oxl_error *err)
         return OXL_FAIL_PATH(err, CONFIG_KEY, name);
 }
 
-/* --- values -------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------ */
 
 void oxl_settings_default(struct oxl_settings *s)
 {
@@ -150,9 +150,7 @@ static bool settings_has(const struct oxl_settings *s, enum key key)
 static const char *settings_get(const struct oxl_settings *s, enum key key, char buf[NUMBER_BYTES])
 {
         switch (key) {
-        case PACK_THRESHOLD:
-                snprintf(buf, NUMBER_BYTES, "%llu", (unsigned long long)s->pack_threshold);
-                return buf;
+        case PACK_THRESHOLD: snprintf(buf, NUMBER_BYTES, "%llu", (unsigned long long)s->pack_threshold); return buf;
         case REFLINK: return s->reflink ? "auto" : "never";
         case USER_EMAIL: return s->user_email;
         case USER_NAME: return s->user_name;
@@ -161,7 +159,7 @@ static const char *settings_get(const struct oxl_settings *s, enum key key, char
         abort();
 }
 
-/* --- printing ------------------------------------------------------------------------------------------------------ */
+/* --- printing ---------------------------------------------------------------------------------------------- */
 
 /* Values hold no control characters, so '"' and '\' are all that needs an escape. */
 static int print_string(struct oxl_buf *out, const char *text, struct oxl_error *err)
@@ -194,7 +192,8 @@ static int print_body(const struct oxl_settings *s, struct oxl_buf *ret, struct 
                 if (k == USER_EMAIL) /* "schema" sorts here */
                         r = print_member(ret, "schema", SCHEMA, false, err);
                 if (r == 0 && settings_has(s, (enum key)k))
-                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number), k == PACK_THRESHOLD, err);
+                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number), k == PACK_THRESHOLD,
+                                         err);
         }
         return r;
 }
@@ -215,7 +214,7 @@ int oxl_config_print(const struct oxl_settings *s, const struct oxl_repo_id *id,
         return oxl_buf_append_fmt(ret, err, ",\n  \"seal\": \"blake3:%s\"\n}\n", text);
 }
 
-/* --- parsing ------------------------------------------------------------------------------------------------------- */
+/* --- parsing ----------------------------------------------------------------------------------------------- */
 
 static int malformed(struct oxl_error *err, const char *why)
 {
@@ -301,7 +300,7 @@ int oxl_config_parse(struct oxl_bytes text, const struct oxl_repo_id *id, struct
         return 0;
 }
 
-/* --- the repository's settings ------------------------------------------------------------------------------------- */
+/* --- the repository's settings ----------------------------------------------------------------------------- */
 
 int oxl_config_load(struct oxl_repo *r, struct oxl_error *err_why, struct oxl_error *err)
 {

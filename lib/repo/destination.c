@@ -227,8 +227,9 @@ static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 int oxl_destination_sweep(struct oxl_destination *d, const char *dir, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = d->repo, .uid = geteuid() };
-        int k = oxl_durable_sweep(d->durable, dir, &options, NULL, &why);
+        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = d->repo, .uid = geteuid(), .links = true };
+        struct oxl_sweep_report report = { 0 };
+        int k = oxl_durable_sweep(d->durable, dir, &options, &report, &why);
         if (k < 0 && why.code == OXL_E_DIR_OPEN && (why.os == ENOENT || why.os == ENOTDIR))
                 return 0;
         if (k < 0)

@@ -71,7 +71,8 @@ static bool take_feature(struct oxl_bytes *line, struct oxl_bytes *ret)
         return true;
 }
 
-/* Checks the line "<word> name name": names well-formed and strictly ascending. *ret_first is empty when there are none. */
+/* Checks the line "<word> name name": names well-formed and strictly ascending. *ret_first is empty when there are
+ * none. */
 static int parse_features(struct oxl_bytes *rest, const char *word, struct oxl_bytes *ret_first, struct oxl_error *err)
 {
         struct oxl_bytes line, name, last = OXL_BYTES_INIT;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Creating a repository: `.oxen-lite` is built whole under a temp name in the same directory, synced, and renamed into place
- * without replacing, so nobody ever sees a half-made one.
+ * Creating a repository: `.oxen-lite` is built whole under a temp name in the same directory, synced, and renamed
+ * into place without replacing, so nobody ever sees a half-made one.
  *
  * What a crash leaves: perhaps new, empty directories on the way to the working tree, and a folder
- * `.oxen-lite.oxl-<owner>-<random>.tmp`. Its `locks` file gets its name only after the builder's owner byte in it is locked; so
- * a folder whose `locks` has that byte free was left by the dead, and the next init removes it. One without `locks` stays.
+ * `.oxen-lite.oxl-<owner>-<random>.tmp`. Its `locks` file gets its name only after the builder's owner byte in it
+ * is locked; so a folder whose `locks` has that byte free was left by the dead, and the next init removes it. One
+ * without `locks` stays.
  */
 #include <stdio.h>
 #include <string.h>
@@ -22,16 +23,16 @@
 enum { RESERVE_BYTES = 8 << 20, TEMP_NAME_BYTES = 64 };
 
 struct init {
-        int base_fd;              /* deepest directory on the way that existed */
-        char *base_path;          /* absolute */
-        char *rest;               /* from there to the working tree; "" when that existed */
-        char *worktree;           /* absolute */
+        int base_fd;     /* deepest directory on the way that existed */
+        char *base_path; /* absolute */
+        char *rest;      /* from there to the working tree; "" when that existed */
+        char *worktree;  /* absolute */
         int worktree_fd;
         struct oxl_durable *base; /* of base_fd */
 
         uint64_t owner;
         char name[TEMP_NAME_BYTES];
-        bool made;                /* the temp folder exists */
+        bool made; /* the temp folder exists */
         int temp_fd;
         int lock_fd;              /* holds the owner byte in the temp folder's `locks` */
         struct oxl_durable *temp; /* of temp_fd */
@@ -54,7 +55,7 @@ static void init_done(struct init *in)
         free(in->worktree);
 }
 
-/* --- the way to the working tree ----------------------------------------------------------------------------------- */
+/* --- the way to the working tree --------------------------------------------------------------------------- */
 
 /* Cuts the last component off @path; false when there is none. */
 static bool cut_component(char *path)
@@ -129,7 +130,7 @@ static int enter_worktree(struct init *in, const char *dir, struct oxl_error *er
         return errno == ENOENT ? 0 : OXL_FAIL_OS(err, FILE_STAT, in->worktree);
 }
 
-/* --- leftovers of earlier ones ------------------------------------------------------------------------------------- */
+/* --- leftovers of earlier ones ----------------------------------------------------------------------------- */
 
 /* Is @name the temp folder of an init that is proven dead? */
 static bool is_dead_folder(int dirfd, const char *name)
@@ -161,7 +162,7 @@ static void remove_dead_folders(int dirfd)
         }
 }
 
-/* --- the temp folder ----------------------------------------------------------------------------------------------- */
+/* --- the temp folder --------------------------------------------------------------------------------------- */
 
 static int draw(struct init *in, enum oxl_algo algo, struct oxl_error *err)
 {
@@ -169,7 +170,7 @@ static int draw(struct init *in, enum oxl_algo algo, struct oxl_error *err)
         if (oxl_random_bytes(numbers, sizeof numbers) < 0 ||
             oxl_random_bytes(in->format.id.bytes, OXL_REPO_ID_BYTES) < 0)
                 return OXL_FAIL_OS(err, RANDOM, OXL_REPO_DIR);
-        in->owner = (numbers[0] & (OXL_LOCK_OWNER_BASE - 1)) | 1; /* not 0 */
+        in->owner = numbers[0] % (OXL_LOCK_OWNER_BASE - 2) + 1; /* what owner.c takes for a number */
         in->format.blob_algo = algo;
         snprintf(in->name, sizeof in->name, OXL_REPO_DIR ".oxl-%016llx-%016llx.tmp", (unsigned long long)in->owner,
                  (unsigned long long)numbers[1]);
@@ -212,7 +213,8 @@ static int put_locks(struct init *in, struct oxl_error *err)
         if (in->lock_fd < 0)
                 r = OXL_FAIL_OS(err, FILE_OPEN, "locks");
         else
-                r = oxl_lock_set(in->lock_fd, OXL_LOCK_OWNER_BASE + in->owner, 1, OXL_LOCK_EXCLUSIVE, false, "locks", err);
+                r = oxl_lock_set(in->lock_fd, OXL_LOCK_OWNER_BASE + in->owner, 1, OXL_LOCK_EXCLUSIVE, false, "locks",
+                                 err);
         if (r != 0) {
                 oxl_stage_free(s);
                 errno = EBUSY;
@@ -281,8 +283,8 @@ static int put_index(struct init *in, struct oxl_error *err)
 static int put_directories(struct init *in, struct oxl_error *err)
 {
         static const char *const names[] = {
-                "refs/heads",     "refs/tags", "versions/files", "versions/packs",
-                "versions/tmp",   "owners",    "quarantine",     "trash",
+                "refs/heads",   "refs/tags", "versions/files", "versions/packs",
+                "versions/tmp", "owners",    "quarantine",     "trash",
         };
         for (size_t i = 0; i < OXL_ARRAY_LEN(names); i++) {
                 char inside[32];

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The verbs that look: log, ls, cat, diff. They take no lock and write nothing; what they hand out was verified first.
+ * The verbs that look: log, ls, cat, diff. They take no lock and write nothing; what they hand out was verified
+ * first.
  *
- * Objects are never removed while a commit names them, so a reader sees a whole history whatever a writer does meanwhile.
+ * Objects are never removed while a commit names them, so a reader sees a whole history whatever a writer does
+ * meanwhile.
  */
 #include <string.h>
 
@@ -16,7 +18,7 @@ static const char *rev_or_head(const char *rev)
         return rev ? rev : "HEAD";
 }
 
-/* --- log ----------------------------------------------------------------------------------------------------------- */
+/* --- log --------------------------------------------------------------------------------------------------- */
 
 static int tell_commit(const struct oxl_digest *id, const struct oxl_commit *c, oxl_commit_fn *fn, void *ctx,
                        struct oxl_error *err)
@@ -34,8 +36,7 @@ static int tell_commit(const struct oxl_digest *id, const struct oxl_commit *c, 
         return fn(ctx, &info, err);
 }
 
-int oxl_repo_log(struct oxl_repo *r, const char *rev, uint64_t max, oxl_commit_fn *fn, void *ctx,
-                 struct oxl_error *err)
+int oxl_repo_log(struct oxl_repo *r, const char *rev, uint64_t max, oxl_commit_fn *fn, void *ctx, struct oxl_error *err)
 {
         struct oxl_digest id;
         struct oxl_objects *o;
@@ -56,7 +57,7 @@ int oxl_repo_log(struct oxl_repo *r, const char *rev, uint64_t max, oxl_commit_f
         return n < 0 ? n : 0; /* > 0: the callback has enough */
 }
 
-/* --- ls ------------------------------------------------------------------------------------------------------------ */
+/* --- ls ---------------------------------------------------------------------------------------------------- */
 
 static char kind_letter(enum oxl_entry_kind kind)
 {
@@ -125,7 +126,7 @@ int oxl_repo_ls(struct oxl_repo *r, const char *rev, const char *path, bool recu
         return n < 0 ? n : 0;
 }
 
-/* --- diff ---------------------------------------------------------------------------------------------------------- */
+/* --- diff -------------------------------------------------------------------------------------------------- */
 
 struct diff {
         const struct oxl_repo *repo;
@@ -162,7 +163,7 @@ int oxl_repo_diff(struct oxl_repo *r, const struct oxl_digest *a, const struct o
         return n < 0 ? n : 0;
 }
 
-/* --- cat ----------------------------------------------------------------------------------------------------------- */
+/* --- cat --------------------------------------------------------------------------------------------------- */
 
 struct cat {
         oxl_bytes_fn *fn;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The repository object: finding, opening, making writable, closing; and turning typed paths into paths of the working tree.
+ * The repository object: finding, opening, making writable, closing; and turning typed paths into paths of the
+ * working tree.
  *
- * Opening takes no lock and writes nothing. begin_write builds up, in this order: owner byte (so that every temp has a
- * living owner), durable context, writer lock, journal, object store, recovery.
- * What a crash leaves: nothing of its own.
+ * Opening takes no lock and writes nothing. begin_write builds up, in this order: owner byte (so that every temp
+ * has a living owner), durable context, writer lock, journal, object store, recovery. What a crash leaves: nothing
+ * of its own.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@
 
 enum { WAIT_MS_DEFAULT = 30000 };
 
-/* --- files and directories ----------------------------------------------------------------------------------------- */
+/* --- files and directories --------------------------------------------------------------------------------- */
 
 static int not_a_file(struct oxl_error *err, const char *path, const char *why)
 {
@@ -78,7 +79,7 @@ int oxl_repo_real_path(int fd, const char *name, char **ret, struct oxl_error *e
         return 0;
 }
 
-/* --- finding ------------------------------------------------------------------------------------------------------- */
+/* --- finding ----------------------------------------------------------------------------------------------- */
 
 /* 0: @dir holds an entry .oxen-lite, whatever it is; 1: it does not. */
 static int has_repository(const char *dir, struct oxl_error *err)
@@ -241,7 +242,7 @@ enum oxl_algo oxl_repo_algo(const struct oxl_repo *r)
         return r->format.blob_algo;
 }
 
-/* --- making writable ----------------------------------------------------------------------------------------------- */
+/* --- making writable --------------------------------------------------------------------------------------- */
 
 int oxl_repo_objects(struct oxl_repo *r, struct oxl_objects **ret, struct oxl_error *err)
 {
@@ -260,6 +261,20 @@ int oxl_repo_objects(struct oxl_repo *r, struct oxl_objects **ret, struct oxl_er
         return 0;
 }
 
+/* init synced the standard folders before the repository had its name, so only folders made later need that. One
+ * that is missing is fsck's business; whoever makes it again syncs it. */
+static int new_durable(struct oxl_repo *r, struct oxl_error *err)
+{
+        static const char *const standard[] = { "refs/heads", "refs/tags", "versions/packs", "versions/tmp",
+                                                "versions/files" };
+        cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        int n = oxl_durable_new(r->root_fd, r->root, oxl_owner_number(r->owner), &r->durable, err);
+        for (size_t i = 0; n == 0 && i < OXL_ARRAY_LEN(standard); i++)
+                OXL_IGNORE(oxl_durable_trust(r->durable, standard[i], &ignored),
+                           "then its name is synced like any other");
+        return n;
+}
+
 int oxl_repo_lock_writer(struct oxl_repo *r, struct oxl_error *err)
 {
         OXL_ASSERT(!r->writing);
@@ -269,7 +284,7 @@ int oxl_repo_lock_writer(struct oxl_repo *r, struct oxl_error *err)
                 return OXL_FAIL_PATH(err, POISONED, r->root);
         int n = r->owner ? 0 : oxl_owner_new(r->root_fd, r->options.command, &r->owner, err);
         if (n == 0 && !r->durable)
-                n = oxl_durable_new(r->root_fd, r->root, oxl_owner_number(r->owner), &r->durable, err);
+                n = new_durable(r, err);
         if (n == 0)
                 n = oxl_owner_lock(r->owner, OXL_LOCK_WRITER, true, r->options.wait_ms, r->options.cancel, err);
         if (n < 0)
@@ -331,7 +346,7 @@ void oxl_repo_end_write(struct oxl_repo *r)
         oxl_owner_unlock(r->owner, OXL_LOCK_WRITER);
 }
 
-/* --- callbacks ----------------------------------------------------------------------------------------------------- */
+/* --- callbacks --------------------------------------------------------------------------------------------- */
 
 void oxl_repo_notice(const struct oxl_repo *r, const char *path, const char *text)
 {
@@ -351,7 +366,7 @@ bool oxl_repo_cancelled(const struct oxl_repo *r)
         return r->options.cancel && atomic_load(r->options.cancel);
 }
 
-/* --- typed paths --------------------------------------------------------------------------------------------------- */
+/* --- typed paths ------------------------------------------------------------------------------------------- */
 
 /* Absolute form of @typed, malloc'd. */
 static int absolute(const char *typed, char **ret, struct oxl_error *err)
@@ -396,8 +411,8 @@ static const char *below_worktree(const struct oxl_repo *r, const char *path)
         return *path == '/' ? path + 1 : path;
 }
 
-/* Is @path, cut after @n bytes, a directory inside the working tree once links are followed? Then *ret is the whole path
- * below the working tree; NULL when not, or when nothing is there. */
+/* Is @path, cut after @n bytes, a directory inside the working tree once links are followed? Then *ret is the whole
+ * path below the working tree; NULL when not, or when nothing is there. */
 static int follow_prefix(const struct oxl_repo *r, const char *path, size_t n, char **ret, struct oxl_error *err)
 {
         cleanup_free char *real = NULL;

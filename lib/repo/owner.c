@@ -2,9 +2,9 @@
 /*
  * Locks of a repository, and who lives. See owner.h.
  *
- * owners/<id> is written after the owner's byte is locked and before the first temp: a file whose byte is free belongs to
- * the dead. It is never synced, so after a power cut it may be empty; then the kernel alone decides, as if it were absent.
- * A full disk must not stop recovery, hence ENOSPC leaves an owner without a file.
+ * owners/<id> is written after the owner's byte is locked and before the first temp: a file whose byte is free
+ * belongs to the dead. It is never synced, so after a power cut it may be empty; then the kernel alone decides, as
+ * if it were absent. A full disk must not stop recovery, hence ENOSPC leaves an owner without a file.
  */
 #include <stdio.h>
 #include <string.h>
@@ -34,9 +34,9 @@ enum {
 static const char *const range_names[RANGES] = { "writer", "gc", "db" };
 
 struct oxl_owner {
-        int root_fd;  /* borrowed */
-        int fd;       /* `locks` */
-        int file_fd;  /* owners/<id>; -1 when there is no file */
+        int root_fd; /* borrowed */
+        int fd;      /* `locks` */
+        int file_fd; /* owners/<id>; -1 when there is no file */
         uint64_t number;
         size_t file_len; /* bytes of owners/<id> before its "holds" lines */
         dev_t dev;       /* of owners/<id> */
@@ -49,7 +49,13 @@ static void owner_path(uint64_t number, char ret[OWNER_PATH_BYTES])
         snprintf(ret, OWNER_PATH_BYTES, "owners/%016llx", (unsigned long long)number);
 }
 
-/* --- what owners/<id> says ---------------------------------------------------------------------------------------- */
+/* Can it be an owner's? 0 stands for none; the byte of the last one would end at the end of all offsets. */
+static bool is_number(uint64_t k)
+{
+        return k > 0 && k < OXL_LOCK_OWNER_BASE - 1;
+}
+
+/* --- what owners/<id> says -------------------------------------------------------------------------------- */
 
 /* First word of a small file of the system, or "-": people and verdicts can live without it. */
 static void read_word(const char *path, char ret[WORD_BYTES_MAX])
@@ -116,7 +122,8 @@ static int owner_text(const char *command, struct oxl_buf *ret, struct oxl_error
         OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_REALTIME, &now), "the time is for people only");
         if (!gmtime_r(&now.tv_sec, &tm))
                 memset(&tm, 0, sizeof tm);
-        return oxl_buf_append_fmt(ret, err, "pid %ld\nboot %s\nmachine %s\ncommand %s\nsince %04d-%02d-%02dT%02d:%02d:%02dZ\n",
+        return oxl_buf_append_fmt(ret, err,
+                                  "pid %ld\nboot %s\nmachine %s\ncommand %s\nsince %04d-%02d-%02dT%02d:%02d:%02dZ\n",
                                   (long)getpid(), boot, machine, shown, tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
                                   tm.tm_hour, tm.tm_min, tm.tm_sec);
 }
@@ -149,7 +156,7 @@ static bool remove_owner_file(int root_fd, uint64_t number, dev_t dev, ino_t ino
         return r == 0;
 }
 
-/* --- new and free --------------------------------------------------------------------------------------------------- */
+/* --- new and free ------------------------------------------------------------------------------------------- */
 
 static int open_locks(int root_fd, int flags, struct oxl_error *err)
 {
@@ -185,7 +192,7 @@ static int draw_number(struct oxl_owner *o, struct oxl_error *err)
                 if (oxl_random_bytes(&k, sizeof k) < 0)
                         return OXL_FAIL_OS(err, RANDOM, LOCKS_NAME);
                 k &= OXL_LOCK_OWNER_BASE - 1;
-                if (k == 0)
+                if (!is_number(k))
                         continue;
                 int r = oxl_lock_set(o->fd, OXL_LOCK_OWNER_BASE + k, 1, OXL_LOCK_EXCLUSIVE, false, LOCKS_NAME, err);
                 if (r < 0)
@@ -272,7 +279,7 @@ int oxl_owner_fd(const struct oxl_owner *o)
         return o->fd;
 }
 
-/* --- the three ranges ---------------------------------------------------------------------------------------------- */
+/* --- the three ranges -------------------------------------------------------------------------------------- */
 
 /* Writes what we hold behind the text of owners/<id>; for messages of those who wait, so failures do not matter. */
 static void note_held(struct oxl_owner *o)
@@ -382,14 +389,13 @@ void oxl_owner_unlock(struct oxl_owner *o, unsigned which)
         OXL_IGNORE(oxl_lock_drop(o->fd, which, 1, LOCKS_NAME, NULL), "the kernel drops it with the descriptor");
 }
 
-/* --- who lives ----------------------------------------------------------------------------------------------------- */
+/* --- who lives --------------------------------------------------------------------------------------------- */
 
 enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number)
 {
         char text[OWNER_FILE_MAX];
         bool held;
-        /* Numbers come from file names, too: 0 is no owner of ours, and larger ones have no byte. */
-        if (number == 0 || number >= OXL_LOCK_OWNER_BASE)
+        if (!is_number(number)) /* numbers come from file names, too */
                 return OXL_TEMP_UNKNOWN;
         int r = read_owner_file(root_fd, number, text);
         if (r < 0 || (r == 0 && !same_machine(text)))

@@ -331,7 +331,8 @@ static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options, unsigned depth,
                       struct oxl_error *err)
 {
-        int k = oxl_durable_sweep(r->durable, dir, options, NULL, err);
+        struct oxl_sweep_report report = { 0 };
+        int k = oxl_durable_sweep(r->durable, dir, options, &report, err);
         if (k < 0 || depth > 32)
                 return k;
         cleanup_fd int fd = oxl_open_beneath(r->root_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -356,12 +357,13 @@ static void sweep_own_folders(struct oxl_repo *r)
 {
         static const char *const dirs[] = { "", "versions/tmp", "versions/packs" };
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        struct oxl_sweep_report report = { 0 };
         struct stat st;
         if (oxl_fd_stat(r->root_fd, &st) < 0)
                 return;
         struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = r, .uid = st.st_uid };
         for (size_t i = 0; i < OXL_ARRAY_LEN(dirs); i++)
-                OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, NULL, &ignored), "swept next time");
+                OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
         OXL_IGNORE(sweep_refs(r, "refs", &options, 0, &ignored), "swept next time");
         oxl_owner_sweep(r->root_fd);
 }

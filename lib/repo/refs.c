@@ -2,8 +2,8 @@
 /*
  * Refs and HEAD: docs/FORMAT.md sections 3.2 and 3.3. Names, reading, compare and swap, listing.
  *
- * A ref is a sealed file; its name is in the seal, so two valid refs that were swapped are found. Moving one is an atomic
- * write under the writer lock: what a crash leaves is the old commit id or the new one.
+ * A ref is a sealed file; its name is in the seal, so two valid refs that were swapped are found. Moving one is an
+ * atomic write under the writer lock: what a crash leaves is the old commit id or the new one.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,7 @@
 
 enum { REF_NAME_BYTES_MAX = 1024, SHOWN_BYTES = REF_NAME_BYTES_MAX + 32, ID_DIGITS = 64 };
 
-/* --- names --------------------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------------------- */
 
 static const char *component_problem(const char *name, size_t n)
 {
@@ -94,7 +94,7 @@ static int check_full_name(const char *name, struct oxl_error *err)
         return problem ? OXL_FAIL_WHY(err, REF_NAME, name, problem) : 0;
 }
 
-/* --- texts --------------------------------------------------------------------------------------------------------- */
+/* --- texts ------------------------------------------------------------------------------------------------- */
 
 /* Parses "<64 hex>\n", and nothing else. */
 static bool parse_id_line(struct oxl_bytes body, struct oxl_digest *ret)
@@ -130,7 +130,7 @@ int oxl_head_print(const struct oxl_repo_id *id, const char *ref, const struct o
         return r < 0 ? r : oxl_seal_text(ret, "HEAD", id, "HEAD", err);
 }
 
-/* --- one ref ------------------------------------------------------------------------------------------------------- */
+/* --- one ref ----------------------------------------------------------------------------------------------- */
 
 int oxl_ref_read(const struct oxl_repo *r, const char *name, struct oxl_digest *ret, struct oxl_error *err)
 {
@@ -166,7 +166,7 @@ int oxl_ref_swap(struct oxl_repo *r, const char *name, const struct oxl_digest *
         return n < 0 ? n : oxl_durable_write(r->durable, name, text.data, text.len, err);
 }
 
-/* --- HEAD ---------------------------------------------------------------------------------------------------------- */
+/* --- HEAD -------------------------------------------------------------------------------------------------- */
 
 /* Parses "ref: refs/heads/<name>\n". *ret is malloc'd; NULL when the body is something else. NOMEM. */
 static int parse_symbolic(struct oxl_bytes body, char **ret, struct oxl_error *err)
@@ -192,7 +192,7 @@ int oxl_head_read(const struct oxl_repo *r, char **ret_ref, struct oxl_digest *r
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         struct oxl_bytes body;
         struct oxl_digest id = OXL_DIGEST_INIT;
-        char *ref;
+        char *ref = NULL;
         int n = oxl_repo_read_file(r->root_fd, "HEAD", &text, err);
         if (n == 1)
                 return OXL_FAIL_WHY(err, MALFORMED, name, "it is missing");
@@ -248,7 +248,7 @@ int oxl_repo_head(struct oxl_repo *r, struct oxl_head *ret, struct oxl_error *er
         return 0;
 }
 
-/* --- listing ------------------------------------------------------------------------------------------------------- */
+/* --- listing ----------------------------------------------------------------------------------------------- */
 
 /* A growing list of owned strings. */
 struct names {
@@ -282,7 +282,8 @@ static int names_push(struct names *l, char *name, struct oxl_error *err)
         return 0;
 }
 
-/* Sorts one entry of @dir into @dirs or @refs. Temps are the sweeper's; anything else would be a root that nobody follows. */
+/* Sorts one entry of @dir into @dirs or @refs. Temps are the sweeper's; anything else would be a root that nobody
+ * follows. */
 static int take_entry(int fd, const char *dir, const char *name, struct names *dirs, struct names *refs,
                       struct oxl_error *err)
 {

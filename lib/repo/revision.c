@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Revisions: what people type for a commit. `<name>` followed by any number of ~N (N-th first parent) and ^N (N-th parent).
+ * Revisions: what people type for a commit. `<name>` followed by any number of ~N (N-th first parent) and ^N (N-th
+ * parent).
  *
- * A name is HEAD or @, a full ref, a branch, a tag, or the digits of an id, in this order; branches and tags cannot consist of
- * hex digits only, so none of them hides a commit. The result is a commit that could be read.
+ * A name is HEAD or @, a full ref, a branch, a tag, or the digits of an id, in this order; branches and tags cannot
+ * consist of hex digits only, so none of them hides a commit. The result is a commit that could be read.
  */
 #include <stdio.h>
 #include <string.h>

@@ -19,6 +19,7 @@ export HOME
 end() {
         status=$?
         cd /
+        [ ! -d "$tmp/disk" ] || umount "$tmp/disk" 2>/dev/null || true
         chmod -R u+rwx "$tmp" 2>/dev/null || true
         rm -rf "$tmp"
         exit "$status"
@@ -170,6 +171,6 @@ own_mounts() {
                 exit 77
         fi
         status=0
-        OXL_OWN_MOUNTS=1 "$@" sh "$0" || status=$?
+        OXL_OWN_MOUNTS=1 "$@" sh "$SRCDIR/tests/cli/${0##*/}" || status=$?
         exit "$status"
 }

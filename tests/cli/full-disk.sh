@@ -15,7 +15,7 @@ ox init
 printf 1 >a
 ox add a
 ox commit -m one
-head -c 14m /dev/urandom >large
+head -c 17m /dev/urandom >large
 head -c 3m /dev/urandom >other
 ox 1 add -A
 err_has "No space left on device"
@@ -50,5 +50,3 @@ ox add -A
 printf 3 >a
 ox commit -am "There is space again"
 fsck_clean
-cd /
-umount "$tmp/disk"

@@ -34,7 +34,7 @@ cp -a "$here/one" "$here/changed"
 cd "$here/changed"
 echo changed >b
 head -c 100000 /dev/zero | tr '\0' y >large
-rm sub/a link
+rm -r sub link
 mkdir deep deep/er
 echo new >deep/er/file
 cp -a "$here/changed" "$here/staged"

@@ -33,7 +33,7 @@ for i in range(n):
     with open(f"d{i // 100}/f{i}", "w") as f:
         f.write(f"changed by the round of {n}: {i}\n")
 PYTHON
-        run 0 strace -f -e trace=fsync,fdatasync,syncfs,sync,msync,sync_file_range -o "$tmp/trace.$1" \
+        run 0 strace -f -y -e trace=fsync,fdatasync,syncfs,sync,msync,sync_file_range -o "$tmp/trace.$1" \
                 "$OXEN_LITE" commit -am "round of $1"
         grep -cE '(fsync|fdatasync|syncfs|sync|msync|sync_file_range)\(' "$tmp/trace.$1" || true
 }

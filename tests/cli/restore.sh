@@ -90,7 +90,9 @@ printf 'two\n' >f
 ox commit -am two
 ox restore --source "$first" f
 same "$(cat f)" one "f from the first commit"
-ox restore --source HEAD f
+ox status
+out_has "changed:"
+ox restore --force --source HEAD f
 same "$(cat f)" two "f from HEAD"
 ox 1 restore --source HEAD nothing
 err_has "[path-not-found]"

@@ -26,7 +26,7 @@ for rev in HEAD~2 HEAD^^ main~2 refs/heads/main~2 "$oldest" "$(printf %.8s "$old
         ox log "$rev"
         same "$(grep -c '^commit' "$tmp/out")" 1 "commits of $rev"
 done
-for rev in HEAD~3 HEAD~x nosuch 0000 "HEAD~99999999999999999999" "" "main~2^^" "a..b" "-1" "@"; do
+for rev in HEAD~3 HEAD~x nosuch 0000 "HEAD~99999999999999999999" "" "main~2^^" "a..b" "-1"; do
         status=0
         "$OXEN_LITE" show -- "$rev" >"$tmp/out" 2>"$tmp/err" || status=$?
         case $status in 1 | 2) ;; *) fail "exit $status for the revision '$rev'" ;; esac

@@ -7,15 +7,16 @@
 ox init
 printf good >good
 mkfifo fifo
-ox 1 add -A
-err_has "'fifo' cannot be stored"
-err_has "[path-special]"
+ox 1 add good fifo
+err_has "'fifo' cannot be stored: it is a FIFO [path-special]"
 ox status
 out_lacks "staged:"
-out_lacks "clean: "
-ox 1 add fifo
-err_has "[path-special]"
-ox add good
+# Met on the way, it is left out, by name.
+ox add -A
+err_has "'fifo': skipped"
+ox status
+out_has "added     good"
+out_lacks "fifo"
 rm fifo
 python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'
 ox 1 add sock
@@ -40,8 +41,8 @@ ox status
 out_lacks "staged:"
 
 # Our own folder and temp names are never added.
-ox 1 add .oxen-lite
-err_has "[path-ignored]"
+ox 2 add .oxen-lite
+err_has "[path-invalid]"
 printf t >"x.oxl-0123456789abcdef-0123456789abcdef.tmp"
 ox 1 add "x.oxl-0123456789abcdef-0123456789abcdef.tmp"
 err_has "[path-ignored]"

@@ -108,7 +108,9 @@ static void texts_of_one_form_are_accepted(void **state)
         expect_accepted(HEAD AUTHOR "time 10 +1400\n\nm");
         expect_accepted(HEAD AUTHOR "time 9223372036854775807 +0059\n\nm");
         expect_accepted(HEAD AUTHOR "time -9223372036854775808 +0059\n\nm");
-        expect_accepted(HEAD "author \xe2\x82\xac\xc2\xa0  \n" "time 1 +0000\n\nparent " ID_2 "\n");
+        expect_accepted(HEAD
+                        "author \xe2\x82\xac\xc2\xa0  \n"
+                        "time 1 +0000\n\nparent " ID_2 "\n");
 }
 
 static void a_wrong_first_line_is_refused(void **state)
@@ -128,7 +130,8 @@ static void wrong_tree_and_parent_lines_are_refused(void **state)
         expect_refused("oxen-lite commit 1\ntree " ID_1 " \n", tree);
         expect_refused("oxen-lite commit 1\ntree 1" ID_1 "\n", tree);
         expect_refused("oxen-lite commit 1\ntree 1111\n", tree);
-        expect_refused("oxen-lite commit 1\ntree A111111111111111111111111111111111111111111111111111111111111111\n", tree);
+        expect_refused("oxen-lite commit 1\ntree A111111111111111111111111111111111111111111111111111111111111111\n",
+                       tree);
         expect_refused("oxen-lite commit 1\nTree " ID_1 "\n", tree);
         expect_refused(HEAD "parent \n", parent);
         expect_refused(HEAD "parent " ID_2 "\r\n", parent);
@@ -156,10 +159,38 @@ static void a_commit_has_up_to_16_parents(void **state)
 static void wrong_times_are_refused(void **state)
 {
         const char *times[] = {
-                "-0 +0000", "00 +0000", "01 +0000", "-01 +0000", "+1 +0000", " 1 +0000", " +0000", "- +0000", "1  +0000",
-                "1 +0000 ", "1", "1 ", "1+0000", "1 0000", "1 +000", "1 +00000", "1 +00:0", "1 -0000", "1 +0060", "1 +0099",
-                "1 +1401", "1 -1201", "1 +1500", "1 -1300", "1 +9900", "1 +0a00", "9223372036854775808 +0000",
-                "-9223372036854775809 +0000", "99999999999999999999 +0000", "1 +0000\r", "0x1 +0000", "1.0 +0000",
+                "-0 +0000",
+                "00 +0000",
+                "01 +0000",
+                "-01 +0000",
+                "+1 +0000",
+                " 1 +0000",
+                " +0000",
+                "- +0000",
+                "1  +0000",
+                "1 +0000 ",
+                "1",
+                "1 ",
+                "1+0000",
+                "1 0000",
+                "1 +000",
+                "1 +00000",
+                "1 +00:0",
+                "1 -0000",
+                "1 +0060",
+                "1 +0099",
+                "1 +1401",
+                "1 -1201",
+                "1 +1500",
+                "1 -1300",
+                "1 +9900",
+                "1 +0a00",
+                "9223372036854775808 +0000",
+                "-9223372036854775809 +0000",
+                "99999999999999999999 +0000",
+                "1 +0000\r",
+                "0x1 +0000",
+                "1.0 +0000",
         };
         for (size_t i = 0; i < OXL_ARRAY_LEN(times); i++) {
                 char text[300];
@@ -177,7 +208,10 @@ static void wrong_authors_are_refused(void **state)
         expect_refused(HEAD "author Ada", "its author line");
         expect_refused(HEAD "time 1 +0000\n\n", "its author line");
         expect_refused(HEAD AUTHOR AUTHOR "time 1 +0000\n\n", "its time line");
-        expect_refused(HEAD "author a\xff\n" "time 1 +0000\n\n", "the author is not UTF-8");
+        expect_refused(HEAD
+                       "author a\xff\n"
+                       "time 1 +0000\n\n",
+                       "the author is not UTF-8");
         const char *controls[] = { "\x01", "\t", "\x1b[2J", "\r", "\x7f", "\xc2\x80", "\xc2\x9f" };
         for (size_t i = 0; i < OXL_ARRAY_LEN(controls); i++) {
                 char text[200];
@@ -215,8 +249,8 @@ static void the_limits_of_author_and_message_hold_in_both_directions(void **stat
                 struct oxl_error err = OXL_ERROR_INIT;
                 int r = oxl_commit_encode(&c, &b, &err);
                 assert_int_equal(r, cases[i].why ? -OXL_E_INVALID : 0);
-                assert_int_equal(oxl_buf_append_fmt(&text, NULL, HEAD "author %s\ntime 1 +0000\n\n%s", c.author, c.message),
-                                 0);
+                assert_int_equal(
+                        oxl_buf_append_fmt(&text, NULL, HEAD "author %s\ntime 1 +0000\n\n%s", c.author, c.message), 0);
                 if (cases[i].why) {
                         assert_string_equal(err.detail, cases[i].why);
                         assert_int_equal(b.len, 0);

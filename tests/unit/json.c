@@ -62,10 +62,11 @@ static void every_kind_of_value_is_written(void **state)
         oxl_json_append(a, oxl_json_string("x"));
         oxl_json_append(a, oxl_json_object());
         oxl_json_set(j, "a", a);
-        assert_prints(j, "{\"s\":\"a\\\"\\n\",\"n\":null,\"u\":\"18446744073709551615\",\"i\":\"-9223372036854775808\","
-                         "\"d\":-7,\"b\":true,\"none\":null,"
-                         "\"blake3\":\"ab01000000000000000000000000000000000000000000000000000000000000\","
-                         "\"xxh3\":\"a0000000000000000000000000000\",\"a\":[\"x\",{}]}");
+        assert_prints(j,
+                      "{\"s\":\"a\\\"\\n\",\"n\":null,\"u\":\"18446744073709551615\",\"i\":\"-9223372036854775808\","
+                      "\"d\":-7,\"b\":true,\"none\":null,"
+                      "\"blake3\":\"ab01000000000000000000000000000000000000000000000000000000000000\","
+                      "\"xxh3\":\"a0000000000000000000000000000\",\"a\":[\"x\",{}]}");
 }
 
 static void setting_a_key_again_replaces_it(void **state)
@@ -133,8 +134,8 @@ static void a_name_that_we_would_not_write_is_refused(void **state)
                 "{\"p\":\"\xef\xbf\xbd\",\"p_bytes\":\"_w==\"}",
                 "{\"p\":\"\xef\xbf\xbd\",\"p_bytes\":\" /w==\"}",
                 "{\"p\":\"\xef\xbf\xbd\",\"p_bytes\":\"====\"}",
-                "{\"p\":\"a\",\"p_bytes\":\"YQ==\"}",                /* text, so no bytes are needed */
-                "{\"p\":\"other\",\"p_bytes\":\"/w==\"}",            /* shows another name */
+                "{\"p\":\"a\",\"p_bytes\":\"YQ==\"}",     /* text, so no bytes are needed */
+                "{\"p\":\"other\",\"p_bytes\":\"/w==\"}", /* shows another name */
         };
         char *name = NULL;
         size_t n;
@@ -152,9 +153,22 @@ static void a_name_that_we_would_not_write_is_refused(void **state)
 static void strict_json_is_read(void **state)
 {
         static const char *const good[] = {
-                "{}", "[]", "0", "-0", "1e5", "1.25E-3", "\"\"", "true", "false", "null", " \t\r\n[ 1 , 2 ] \n",
-                "{\"a\":{\"a\":1},\"A\":2}", "\"\\u00e4\\ud83d\\ude00\\uD83D\\uDE00\\\\\\/\\b\\f\\n\\r\\t\\\"\"",
-                "[[],{},[{}]]", "{ \"a\" : [ ] }", "123456789012345678901234567890123456789012345678901234567890123",
+                "{}",
+                "[]",
+                "0",
+                "-0",
+                "1e5",
+                "1.25E-3",
+                "\"\"",
+                "true",
+                "false",
+                "null",
+                " \t\r\n[ 1 , 2 ] \n",
+                "{\"a\":{\"a\":1},\"A\":2}",
+                "\"\\u00e4\\ud83d\\ude00\\uD83D\\uDE00\\\\\\/\\b\\f\\n\\r\\t\\\"\"",
+                "[[],{},[{}]]",
+                "{ \"a\" : [ ] }",
+                "123456789012345678901234567890123456789012345678901234567890123",
         };
         for (size_t i = 0; i < sizeof good / sizeof *good; i++)
                 if (parse(good[i]) != 0)
@@ -164,13 +178,71 @@ static void strict_json_is_read(void **state)
 static void anything_else_is_malformed(void **state)
 {
         static const char *const bad[] = {
-                "", " ", "{", "}", "[", "]", "[1", "[1,", "[1,]", "[,1]", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,",
-                "{\"a\":1,}", "{a:1}", "{'a':1}", "{\"a\" 1}", "{1:1}", "[1 2]", "[1]]", "{}{}", "{} x", "1 2", "nul", "nulll",
-                "True", "01", "-", "-01", "1.", ".5", "+1", "1e", "1e+", "0x1", "NaN", "Infinity", "1e999", "-1e999",
-                "\"a", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\\u0000\"", "\"\\ud800\"", "\"\\udc00\"",
-                "\"\\ud800\\u0041\"", "\"\\ud800x\"", "\"a\nb\"", "\"a\tb\"", "\x01{}", "{}\x0b", "\xef\xbb\xbf{}",
-                "\"\xff\"", "\"\xc0\x80\"", "\"\xed\xa0\x80\"", "{\"a\":1,\"a\":2}", "[{\"x\":{\"a\":1,\"b\":2,\"a\":3}}]",
-                "{\"\\u0061\":1,\"a\":2}", "// x\n{}", "{}/**/", "[1}", "{\"a\":1]",
+                "",
+                " ",
+                "{",
+                "}",
+                "[",
+                "]",
+                "[1",
+                "[1,",
+                "[1,]",
+                "[,1]",
+                "{\"a\"",
+                "{\"a\":",
+                "{\"a\":1",
+                "{\"a\":1,",
+                "{\"a\":1,}",
+                "{a:1}",
+                "{'a':1}",
+                "{\"a\" 1}",
+                "{1:1}",
+                "[1 2]",
+                "[1]]",
+                "{}{}",
+                "{} x",
+                "1 2",
+                "nul",
+                "nulll",
+                "True",
+                "01",
+                "-",
+                "-01",
+                "1.",
+                ".5",
+                "+1",
+                "1e",
+                "1e+",
+                "0x1",
+                "NaN",
+                "Infinity",
+                "1e999",
+                "-1e999",
+                "\"a",
+                "\"\\\"",
+                "\"\\x\"",
+                "\"\\u12\"",
+                "\"\\u12g4\"",
+                "\"\\u0000\"",
+                "\"\\ud800\"",
+                "\"\\udc00\"",
+                "\"\\ud800\\u0041\"",
+                "\"\\ud800x\"",
+                "\"a\nb\"",
+                "\"a\tb\"",
+                "\x01{}",
+                "{}\x0b",
+                "\xef\xbb\xbf{}",
+                "\"\xff\"",
+                "\"\xc0\x80\"",
+                "\"\xed\xa0\x80\"",
+                "{\"a\":1,\"a\":2}",
+                "[{\"x\":{\"a\":1,\"b\":2,\"a\":3}}]",
+                "{\"\\u0061\":1,\"a\":2}",
+                "// x\n{}",
+                "{}/**/",
+                "[1}",
+                "{\"a\":1]",
                 "1234567890123456789012345678901234567890123456789012345678901234",
         };
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -227,10 +299,12 @@ static void our_scanner_and_cjson_agree(void **state)
 
 static void canonical_numbers_are_read_from_strings(void **state)
 {
-        struct oxl_json *j = must_parse("{\"zero\":\"0\",\"max\":\"18446744073709551615\",\"over\":\"18446744073709551616\","
-                                        "\"lead\":\"01\",\"sign\":\"+1\",\"neg\":\"-1\",\"empty\":\"\",\"space\":\" 1\",\"num\":1,"
-                                        "\"tail\":\"1x\",\"long\":\"99999999999999999999999\"}");
-        static const char *const bad[] = { "over", "lead", "sign", "neg", "empty", "space", "num", "tail", "long", "absent" };
+        struct oxl_json *j = must_parse(
+                "{\"zero\":\"0\",\"max\":\"18446744073709551615\",\"over\":\"18446744073709551616\","
+                "\"lead\":\"01\",\"sign\":\"+1\",\"neg\":\"-1\",\"empty\":\"\",\"space\":\" 1\",\"num\":1,"
+                "\"tail\":\"1x\",\"long\":\"99999999999999999999999\"}");
+        static const char *const bad[] = { "over",  "lead", "sign", "neg",  "empty",
+                                           "space", "num",  "tail", "long", "absent" };
         uint64_t v = 7;
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
                 assert_false(oxl_json_get_u64(j, bad[i], &v));
@@ -244,8 +318,9 @@ static void canonical_numbers_are_read_from_strings(void **state)
 
 static void getters_demand_their_type(void **state)
 {
-        struct oxl_json *j = must_parse("{\"s\":\"x\",\"b\":false,\"i\":9007199254740992,\"o\":9007199254740994,\"f\":1.5,"
-                                        "\"n\":null,\"a\":[1],\"m\":-3}");
+        struct oxl_json *j = must_parse(
+                "{\"s\":\"x\",\"b\":false,\"i\":9007199254740992,\"o\":9007199254740994,\"f\":1.5,"
+                "\"n\":null,\"a\":[1],\"m\":-3}");
         bool b = true;
         int64_t i = 0;
         assert_string_equal(oxl_json_get_string(j, "s"), "x");

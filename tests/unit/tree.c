@@ -94,10 +94,12 @@ static void nodes_end_by_the_hash_of_the_last_name(void **state)
                 uint8_t level;
                 const char *name;
                 bool ends;
-        } known[] = { { 0, "e17", true },  { 0, "e210", true }, { 0, "e239", true }, { 1, "e112", true }, { 1, "e157", true },
-                      { 1, "e17", false }, { 0, "e112", false }, { 0, "e0", false }, { 7, "e17", false } };
+        } known[] = { { 0, "e17", true },   { 0, "e210", true }, { 0, "e239", true },
+                      { 1, "e112", true },  { 1, "e157", true }, { 1, "e17", false },
+                      { 0, "e112", false }, { 0, "e0", false },  { 7, "e17", false } };
         for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-                assert_int_equal(oxl_tree_ends(known[i].level, 32, known[i].name, strlen(known[i].name)), known[i].ends);
+                assert_int_equal(oxl_tree_ends(known[i].level, 32, known[i].name, strlen(known[i].name)),
+                                 known[i].ends);
                 assert_int_equal(oxl_tree_ends(known[i].level, 1023, known[i].name, strlen(known[i].name)),
                                  known[i].ends);
         }
@@ -146,13 +148,24 @@ static void names_that_escape_or_hide_are_refused(void **state)
 
 /* --- decoding --- */
 
-static const char leaf_hex[] = "01000000" "03000000"
-                               "04" "01" "61" "0500000000000000"
-                               "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
-                               "03" "03" "612e62" "ff0f000000000000"
-                               "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
-                               "01" "02" "fffe" "0000000000000000"
-                               "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1";
+static const char leaf_hex[] =
+        "01000000"
+        "03000000"
+        "04"
+        "01"
+        "61"
+        "0500000000000000"
+        "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
+        "03"
+        "03"
+        "612e62"
+        "ff0f000000000000"
+        "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
+        "01"
+        "02"
+        "fffe"
+        "0000000000000000"
+        "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1";
 
 static void a_leaf_is_decoded_from_its_bytes(void **state)
 {
@@ -176,11 +189,19 @@ static void a_leaf_is_decoded_from_its_bytes(void **state)
         assert_false(oxl_tree_next(&node, OXL_ALGO_BLAKE3, &rest, &e));
 }
 
-static const char inner_hex[] = "01020000" "02000000"
-                                "01" "61" "8000000000000000" "0a00000000000000"
-                                "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
-                                "01" "62" "0100000000000000" "ffffffffffffff00"
-                                "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1";
+static const char inner_hex[] =
+        "01020000"
+        "02000000"
+        "01"
+        "61"
+        "8000000000000000"
+        "0a00000000000000"
+        "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1"
+        "01"
+        "62"
+        "0100000000000000"
+        "ffffffffffffff00"
+        "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1";
 
 static void an_inner_node_is_decoded_from_its_bytes(void **state)
 {
@@ -188,8 +209,8 @@ static void an_inner_node_is_decoded_from_its_bytes(void **state)
         assert_true(oxl_hex_decode(inner_hex, raw, sizeof raw));
         struct oxl_tree_node node;
         struct oxl_tree_totals t;
-        assert_int_equal(oxl_tree_decode_totals(oxl_bytes_of(raw, sizeof raw), OXL_ALGO_XXH3_128, "node", &node, &t, NULL),
-                         0);
+        assert_int_equal(
+                oxl_tree_decode_totals(oxl_bytes_of(raw, sizeof raw), OXL_ALGO_XXH3_128, "node", &node, &t, NULL), 0);
         assert_int_equal(node.level, 2);
         assert_int_equal(t.count, 129);
         assert_int_equal(t.size, UINT64_C(0x00ffffffffffffff) + 10);

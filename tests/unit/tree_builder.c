@@ -53,7 +53,6 @@ static void expect_refused(struct fixture *f, const char *path, enum oxl_code co
 
 /* --- a model: all entries of a directory in memory, cut level by level --- */
 
-
 static struct oxl_digest model_node(struct trees *t, uint8_t level, const struct oxl_tree_entry *e, size_t n,
                                     struct oxl_tree_entry *ret_up)
 {
@@ -134,7 +133,8 @@ static void a_small_tree_has_the_bytes_of_the_format(void **state)
         assert_int_equal(oxl_tree_builder_finish(f->b, &root, NULL), 0);
         assert_int_equal(f->trees.emitted, 2);
 
-        static const uint8_t sub[8 + 2 + 1 + 8 + 32] = { 1, 0, 0, 0, 1, 0, 0, 0, 3, 1, 0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0x22 };
+        static const uint8_t sub[8 + 2 + 1 + 8 + 32] = { 1,    0, 0, 0, 1, 0, 0, 0, 3, 1,
+                                                         0xff, 3, 0, 0, 0, 0, 0, 0, 0, 0x22 };
         uint8_t top[8 + 2 * (2 + 1 + 8 + 32)] = { 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 'a', 2, 1 };
         memset(top + 19, 0x11, 32);
         static const uint8_t dir[] = { 4, 1, 'd', 3, 0, 0, 0, 0, 0, 0, 0 };
@@ -218,10 +218,12 @@ static void a_refused_path_leaves_the_builder_as_it_was(void **state)
         trees_files_add(&files, "e", 3);
         for (size_t i = 0; i < files.n; i++) {
                 const struct trees_file *x = &files.at[i];
-                assert_int_equal(oxl_tree_builder_add(f->b, x->path, strlen(x->path), x->kind, x->size, &x->id, NULL), 0);
+                assert_int_equal(oxl_tree_builder_add(f->b, x->path, strlen(x->path), x->kind, x->size, &x->id, NULL),
+                                 0);
                 assert_int_equal(add(f, "a/b"), -OXL_E_PATH);
                 assert_int_equal(add(f, ".oxen-lite"), -OXL_E_PATH);
-                assert_int_equal(oxl_tree_builder_add(f->b, "z", 1, OXL_ENTRY_SYMLINK, 0, &some_id, NULL), -OXL_E_LIMIT);
+                assert_int_equal(oxl_tree_builder_add(f->b, "z", 1, OXL_ENTRY_SYMLINK, 0, &some_id, NULL),
+                                 -OXL_E_LIMIT);
         }
         struct oxl_digest root, want = trees_build(&f->trees, &files);
         assert_int_equal(oxl_tree_builder_finish(f->b, &root, NULL), 0);
@@ -272,7 +274,8 @@ static void sizes_that_nothing_can_have_are_refused(void **state)
                          -OXL_E_LIMIT);
         for (const char *name = "abc"; *name; name++) {
                 int want = *name == 'c' ? -OXL_E_LIMIT : 0; /* the sum reaches 2^64 */
-                assert_int_equal(oxl_tree_builder_add(f->b, name, 1, OXL_ENTRY_FILE, INT64_MAX, &some_id, &f->err), want);
+                assert_int_equal(oxl_tree_builder_add(f->b, name, 1, OXL_ENTRY_FILE, INT64_MAX, &some_id, &f->err),
+                                 want);
         }
         assert_string_equal(f->err.detail, "its directory has 2^64 bytes or more");
 }
@@ -308,8 +311,8 @@ static void a_failed_emit_is_forwarded(void **state)
 static struct oxl_tree_node root_node(const struct trees *t, const struct oxl_digest *root)
 {
         struct oxl_tree_node node;
-        assert_int_equal(oxl_tree_decode(oxl_buf_bytes(&trees_get(t, root)->payload), OXL_ALGO_BLAKE3, "root", &node, NULL),
-                         0);
+        assert_int_equal(
+                oxl_tree_decode(oxl_buf_bytes(&trees_get(t, root)->payload), OXL_ALGO_BLAKE3, "root", &node, NULL), 0);
         return node;
 }
 

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Walking, finding and comparing trees, honest ones and hostile ones. */
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/path.h"
+#include "objects/commit.h"
 #include "support/trees.h"
 
 struct fixture {
@@ -37,7 +40,8 @@ static int teardown(void **state)
         return 0;
 }
 
-static struct oxl_tree_cursor *cursor(struct fixture *f, const struct oxl_digest *root, const char *prefix, unsigned flags)
+static struct oxl_tree_cursor *cursor(struct fixture *f, const struct oxl_digest *root, const char *prefix,
+                                      unsigned flags)
 {
         struct oxl_tree_cursor *c;
         assert_int_equal(oxl_tree_cursor_new_from(&f->source, root, prefix, flags, &c, NULL), 0);
@@ -111,10 +115,10 @@ static void the_empty_tree_has_nothing(void **state)
 static void directories_come_before_their_content_with_their_size(void **state)
 {
         struct fixture *f = *state;
-        trees_files_add(&f->files, "a", 0);       /* 1 byte */
-        trees_files_add(&f->files, "b/c/d", 9);   /* 10 */
-        trees_files_add(&f->files, "b/c/e", 99);  /* 100 */
-        trees_files_add(&f->files, "b/f", 999);   /* 1000 */
+        trees_files_add(&f->files, "a", 0);      /* 1 byte */
+        trees_files_add(&f->files, "b/c/d", 9);  /* 10 */
+        trees_files_add(&f->files, "b/c/e", 99); /* 100 */
+        trees_files_add(&f->files, "b/f", 999);  /* 1000 */
         struct oxl_digest root = trees_build(&f->trees, &f->files);
         struct oxl_tree_cursor *c = cursor(f, &root, "", OXL_TREE_DIRECTORIES);
         struct {
@@ -542,7 +546,8 @@ static void next_expected(struct changes *c, const struct trees_file **ret_a, co
                 *ret_b = order >= 0 ? b : NULL;
                 c->at_a += *ret_a != NULL;
                 c->at_b += *ret_b != NULL;
-                bool same = *ret_a && *ret_b && a->kind == b->kind && a->size == b->size && oxl_digest_equal(&a->id, &b->id);
+                bool same = *ret_a && *ret_b && a->kind == b->kind && a->size == b->size &&
+                            oxl_digest_equal(&a->id, &b->id);
                 if (!same)
                         return;
         }
@@ -582,15 +587,12 @@ static void edit(struct trees_files *files, uint64_t *seed, unsigned edits)
                 size_t at = (size_t)(trees_random(seed) % files->n);
                 char path[300];
                 switch (trees_random(seed) % 6) {
-                case 0:
-                        files->at[at].size++;
-                        break;
+                case 0: files->at[at].size++; break;
                 case 3:
-                        files->at[at].kind = files->at[at].kind == OXL_ENTRY_FILE ? OXL_ENTRY_EXECUTABLE : OXL_ENTRY_FILE;
+                        files->at[at].kind =
+                                files->at[at].kind == OXL_ENTRY_FILE ? OXL_ENTRY_EXECUTABLE : OXL_ENTRY_FILE;
                         break;
-                case 4:
-                        files->at[at].id.bytes[31] ^= 1;
-                        break;
+                case 4: files->at[at].id.bytes[31] ^= 1; break;
                 case 1:
                         free(files->at[at].path);
                         files->at[at] = files->at[--files->n];
@@ -757,6 +759,101 @@ static void a_failing_callback_or_source_ends_the_diff(void **state)
         trees_files_done(&b);
 }
 
+/* --- the real store --- */
+
+static int put_node_object(void *ctx, const void *payload, size_t n, struct oxl_digest *ret_id, struct oxl_error *err)
+{
+        return oxl_put_object(ctx, OXL_KIND_TREE, payload, n, ret_id, err);
+}
+
+static struct oxl_digest store_tree(struct oxl_put *p, const struct trees_files *files)
+{
+        struct oxl_tree_builder *b;
+        struct oxl_digest root;
+        assert_int_equal(oxl_tree_builder_new(put_node_object, p, &b, NULL), 0);
+        for (size_t i = 0; i < files->n; i++) {
+                const struct trees_file *x = &files->at[i];
+                assert_int_equal(oxl_tree_builder_add(b, x->path, strlen(x->path), x->kind, x->size, &x->id, NULL), 0);
+        }
+        assert_int_equal(oxl_tree_builder_finish(b, &root, NULL), 0);
+        oxl_tree_builder_free(b);
+        return root;
+}
+
+static struct oxl_digest store_commit(struct oxl_put *p, const struct oxl_digest *root)
+{
+        char author[] = "Ada <ada@example.org>", message[] = "First";
+        struct oxl_commit c = { .tree = *root, .author = author, .seconds = 1, .message = message };
+        struct oxl_buf text = OXL_BUF_INIT;
+        struct oxl_digest id;
+        assert_int_equal(oxl_commit_encode(&c, &text, NULL), 0);
+        assert_true(oxl_put_object(p, OXL_KIND_COMMIT, text.data, text.len, &id, NULL) >= 0);
+        oxl_buf_done(&text);
+        return id;
+}
+
+static void expect_stored(struct oxl_objects *o, const struct oxl_digest *commit, const struct trees_files *files)
+{
+        struct oxl_commit c;
+        assert_int_equal(oxl_commit_read(o, commit, &c, NULL), 0);
+        assert_string_equal(c.message, "First");
+        struct oxl_tree_cursor *walk;
+        struct oxl_tree_item item;
+        assert_int_equal(oxl_tree_cursor_new(o, &c.tree, "", 0, &walk, NULL), 0);
+        for (size_t i = 0; i < files->n; i++) {
+                assert_int_equal(oxl_tree_cursor_next(walk, &item, NULL), 0);
+                expect_file(&item, &files->at[i]);
+        }
+        assert_int_equal(oxl_tree_cursor_next(walk, &item, NULL), 1);
+        oxl_tree_cursor_free(walk);
+        assert_int_equal(oxl_tree_find(o, &c.tree, files->at[0].path, &item, NULL), 0);
+        assert_int_equal(oxl_tree_find(o, &c.tree, "nowhere", &item, NULL), 1);
+        size_t n[3] = { 0 };
+        assert_int_equal(oxl_tree_diff(o, NULL, &c.tree, count_change, n, NULL), 0);
+        assert_int_equal(n[1], files->n);
+        struct oxl_commit none;
+        assert_int_equal(oxl_commit_read(o, &c.tree, &none, NULL), -OXL_E_OBJECT_MISSING);
+        oxl_commit_done(&c);
+}
+
+static void trees_and_commits_come_back_from_the_object_store(void **state)
+{
+        struct fixture *f = *state;
+        add_numbered(&f->files, "big/", 3000);
+        add_numbered(&f->files, "a/b/", 10);
+        trees_files_settle(&f->files);
+
+        char dir[] = "/tmp/oxl-tree-XXXXXX";
+        assert_non_null(mkdtemp(dir));
+        int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        assert_true(fd >= 0);
+        struct oxl_durable *durable;
+        assert_int_equal(oxl_durable_new(fd, dir, 1, &durable, NULL), 0);
+        struct oxl_objects_config config = { .root_fd = fd,
+                                             .id = { { 1, 2, 3 } },
+                                             .blob_algo = OXL_ALGO_BLAKE3,
+                                             .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT,
+                                             .durable = durable };
+        struct oxl_objects *o;
+        struct oxl_put *p;
+        assert_int_equal(oxl_objects_open(&config, &o, NULL), 0);
+        assert_int_equal(oxl_put_begin(o, &p, NULL), 0);
+        struct oxl_digest root = store_tree(p, &f->files);
+        struct oxl_digest commit = store_commit(p, &root);
+        assert_int_equal(oxl_put_finish(p, NULL), 0);
+        assert_int_equal(oxl_put_publish(p, NULL), 0);
+        oxl_put_free(p);
+        expect_stored(o, &commit, &f->files);
+        struct oxl_digest in_memory = trees_build(&f->trees, &f->files);
+        assert_true(oxl_digest_equal(&root, &in_memory));
+        oxl_objects_free(o);
+        oxl_durable_free(durable);
+        close(fd);
+        char command[64];
+        snprintf(command, sizeof command, "rm -rf %s", dir);
+        assert_int_equal(system(command), 0);
+}
+
 int main(void)
 {
         oxl_digest_setup();
@@ -791,6 +888,7 @@ int main(void)
                 TEST(equal_directories_and_equal_nodes_are_not_read),
                 TEST(equal_nodes_of_different_directories_are_not_skipped),
                 TEST(a_failing_callback_or_source_ends_the_diff),
+                TEST(trees_and_commits_come_back_from_the_object_store),
         };
 #undef TEST
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fsck: finds the repository, runs the passes, counts. See pass.h for what they share.
+ *
+ * Nothing is written into the repository and no lock is held (a copy of the journal is taken under its shared db lock,
+ * for the milliseconds that takes). What a crash leaves: nothing.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "check/pass.h"
+#include "os/fdio.h"
+
+static void check_done(struct oxl_check *c)
+{
+        for (size_t i = 0; i < c->n_refs; i++)
+                free(c->refs[i].name);
+        free(c->refs);
+        free(c->head);
+        free(c->root);
+        free(c->packs);
+        free(c->intents);
+        oxl_index_free(c->index);
+        oxl_objects_free(c->objects);
+        oxl_known_done(&c->known);
+        oxl_fd_done(&c->root_fd);
+}
+
+/* --- finding the repository, as oxl_repo_open does, but content with less --- */
+
+static int has_repository(const char *dir, struct oxl_error *err)
+{
+        struct stat st;
+        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY, 0);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, dir);
+        if (oxl_fd_stat_at(fd, OXL_REPO_DIR, &st) == 0)
+                return 0;
+        return errno == ENOENT ? 1 : OXL_FAIL_OS(err, DIR_OPEN, dir);
+}
+
+static int discover(const char *start, char **ret, struct oxl_error *err)
+{
+        cleanup_free char *dir = NULL;
+        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, start, O_PATH | O_DIRECTORY, 0);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, start);
+        int r = oxl_repo_real_path(fd, start, &dir, err);
+        while (r == 0 && (r = has_repository(dir, err)) == 1) {
+                if (strcmp(dir, "/") == 0)
+                        return OXL_FAIL_PATH(err, REPO_NOT_FOUND, start);
+                size_t n = oxl_path_parent_len(dir);
+                dir[n > 0 ? n : 1] = 0;
+                r = 0;
+        }
+        return r < 0 ? r : oxl_path_join(dir, OXL_REPO_DIR, ret, err);
+}
+
+static int open_root(struct oxl_check *c, const char *start, struct oxl_error *err)
+{
+        struct stat st;
+        int r = discover(start, &c->root, err);
+        if (r < 0)
+                return r;
+        c->root_fd = oxl_fd_open(AT_FDCWD, c->root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (c->root_fd < 0 && (errno == ELOOP || errno == ENOTDIR))
+                return OXL_FAIL_WHY(err, MALFORMED, c->root, "it is not a folder");
+        if (c->root_fd < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, c->root);
+        if (oxl_fd_stat(c->root_fd, &st) < 0)
+                return OXL_FAIL_OS(err, FILE_STAT, c->root);
+        if (!c->options.trust && st.st_uid != geteuid())
+                return OXL_FAIL_PATH(err, REPO_UNTRUSTED, c->root);
+        c->uid = st.st_uid;
+        return 0;
+}
+
+/* --- the passes --- */
+
+typedef int pass_fn(struct oxl_check *c, struct oxl_error *err);
+
+/* HEAD, refs and index before the objects that they need; the journal (which knows of open intents) before the graph. */
+static const struct {
+        const char *phase;
+        pass_fn *run;
+} passes[] = {
+        { "format", oxl_check_format },   { "refs", oxl_check_refs },           { "config", oxl_check_config },
+        { "index", oxl_check_index },     { "journal", oxl_check_journal },     { "packs", oxl_check_packs },
+        { "lookup", oxl_check_lookup },   { "blobs", oxl_check_loose },         { "commits", oxl_check_graph },
+        { "staged", oxl_check_staged },   { "leftovers", oxl_check_leftovers },
+};
+
+static int run_passes(struct oxl_check *c, struct oxl_error *err)
+{
+        for (size_t i = 0; i < OXL_ARRAY_LEN(passes); i++) {
+                int r = oxl_check_poll(c, err);
+                if (r < 0)
+                        return r;
+                oxl_check_progress(c, passes[i].phase);
+                r = passes[i].run(c, err);
+                if (r < 0)
+                        return r;
+                if (c->too_new)
+                        break;
+        }
+        return 0;
+}
+
+static void count_objects(struct oxl_check *c)
+{
+        c->result.objects = oxl_known_count(&c->known, OXL_KNOWN_WHOLE, OXL_KNOWN_WHOLE);
+        c->result.unreachable = oxl_known_count(&c->known, OXL_KNOWN_WHOLE | OXL_KNOWN_NEEDED, OXL_KNOWN_WHOLE);
+}
+
+int oxl_check_run(const char *start, const struct oxl_repo_options *repo_options,
+                  const struct oxl_check_options *options, oxl_finding_fn *fn, void *ctx, struct oxl_check_result *ret,
+                  struct oxl_error *err)
+{
+        static const struct oxl_repo_options defaults = { .wait_ms = 30000 };
+        oxl_digest_setup();
+        cleanup(check_done) struct oxl_check c = {
+                .options = repo_options ? *repo_options : defaults,
+                .quick = options && options->quick,
+                .fn = fn,
+                .fn_ctx = ctx,
+                .root_fd = -1,
+        };
+        int r = open_root(&c, start, err);
+        if (r == 0)
+                r = run_passes(&c, err);
+        if (r < 0)
+                return r;
+        count_objects(&c);
+        *ret = c.result;
+        return 0;
+}
