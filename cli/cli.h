@@ -148,10 +148,17 @@ bool cli_has(const struct cli *c, enum option_id id);
 const char *cli_value(const struct cli *c, enum option_id id);
 const char *cli_next_value(const struct cli *c, enum option_id id, size_t *pos);
 
-/* Fills @err as the library would. Returns -@code. @path and @detail may be NULL. */
-int cli_error(struct oxl_error *err, enum oxl_code code, int os, const char *path, const char *detail);
-/* The command line itself is wrong: exit 2 (fsck 16). The text is one sentence. */
-__attribute__((format(printf, 3, 4))) int cli_usage(struct cli *c, struct oxl_error *err, const char *format, ...);
+/* Fills @err as the library would. @path and @detail may be NULL. */
+void cli_error_fill(struct oxl_error *err, enum oxl_code code, int os, const char *path, const char *detail);
+static inline int cli_error(struct oxl_error *err, enum oxl_code code, int os, const char *path, const char *detail)
+{
+        cli_error_fill(err, code, os, path, detail);
+        return -(int)code;
+}
+/* The command line itself is wrong: exit 2 (fsck 16). The text is one sentence. -OXL_E_INVALID. */
+__attribute__((format(printf, 3, 4))) void cli_usage_fill(struct cli *c, struct oxl_error *err, const char *format,
+                                                          ...);
+#define cli_usage(c, err, ...) (cli_usage_fill(c, err, __VA_ARGS__), -(int)OXL_E_INVALID)
 /* For row callbacks: 0 go on; CANCELLED after a signal; FILE_WRITE when stdout cannot be written. */
 int cli_go_on(struct cli *c, struct oxl_error *err);
 /* Typed paths -> paths of the working tree, "" for an empty list when @whole. Owned: paths_done(). */
@@ -173,7 +180,7 @@ typedef const char *candidate_fn(size_t *pos);
 const char *nearest(const char *name, candidate_fn *next);
 
 void help_short(void); /* on stderr: it comes with exit 2 */
-void help_command(struct cli *c, const struct command *command);
+void help_command(struct cli *c, const struct command *k);
 
 /* --- out.c: text on stdout ------------------------------------------------------------------------------------------ */
 

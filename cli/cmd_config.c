@@ -125,30 +125,40 @@ static int write_all(int fd, const char *text, size_t n, const char *path, struc
         return 0;
 }
 
+/* Up to @size bytes of @path. */
+static int read_up_to(const char *path, char *buf, size_t size, size_t *ret_n, struct oxl_error *err)
+{
+        size_t n = 0;
+        ssize_t k = 1;
+
+        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        if (fd < 0)
+                return cli_error(err, OXL_E_FILE_OPEN, errno, path, NULL);
+        while (k != 0 && n < size) {
+                k = read(fd, buf + n, size - n);
+                if (k < 0 && errno != EINTR) {
+                        int failed = errno;
+                        (void)close(fd);
+                        return cli_error(err, OXL_E_FILE_READ, failed, path, NULL);
+                }
+                n += k > 0 ? (size_t)k : 0;
+        }
+        (void)close(fd);
+        *ret_n = n;
+        return 0;
+}
+
 /* The whole file, at most CONFIG_MAX bytes; NUL added. */
 static int read_all(const char *path, char **ret, size_t *ret_n, struct oxl_error *err)
 {
         cleanup_free char *text = malloc(CONFIG_MAX + 2);
-        size_t n = 0;
 
         if (!text)
                 return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
-        int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        if (fd < 0)
-                return cli_error(err, OXL_E_FILE_OPEN, errno, path, NULL);
-        for (;;) {
-                ssize_t k = read(fd, text + n, CONFIG_MAX + 1 - n);
-                if (k < 0 && errno == EINTR)
-                        continue;
-                int failed = k < 0 ? errno : 0;
-                n += k > 0 ? (size_t)k : 0;
-                if (k > 0 && n <= CONFIG_MAX)
-                        continue;
-                (void)close(fd);
-                if (failed)
-                        return cli_error(err, OXL_E_FILE_READ, failed, path, NULL);
-                break;
-        }
+        size_t n = 0;
+        int r = read_up_to(path, text, CONFIG_MAX + 1, &n, err);
+        if (r < 0)
+                return r;
         if (n > CONFIG_MAX)
                 return cli_error(err, OXL_E_LIMIT, 0, path, "longer than 1 MiB");
         text[n] = '\0';
@@ -252,7 +262,7 @@ static int edit(struct cli *c, struct oxl_error *err)
                 r = run_editor(c, copy.path, err);
         if (r == 0)
                 r = read_all(copy.path, &after, &n, err);
-        if (r < 0)
+        if (r != 0)
                 return r;
         bool same = n == strlen(before) && memcmp(before, after, n) == 0;
         bool edited = !same || oxl_repo_config_state(c->repo) != OXL_CONFIG_SOUND;

@@ -28,6 +28,7 @@ static int show_commit(void *ctx, const struct oxl_commit_info *info, struct oxl
 
 static int show_change(void *ctx, const struct oxl_ls_item *old, const struct oxl_ls_item *new_, struct oxl_error *err)
 {
+        static const struct oxl_digest none = OXL_DIGEST_INIT;
         struct shown *s = ctx;
         struct cli *c = s->c;
         const char *status = old->kind == 'a' ? "A" : new_->kind == 'a' ? "D" : "M";
@@ -39,8 +40,8 @@ static int show_change(void *ctx, const struct oxl_ls_item *old, const struct ox
                 oxl_json_set_name(o, "path", item->path, strlen(item->path));
                 oxl_json_set_string(o, "kind", kind_text(item->kind));
                 oxl_json_set_u64(o, "size", item->size);
-                oxl_json_set_digest(o, "old", old->kind == 'a' ? &(struct oxl_digest)OXL_DIGEST_INIT : &old->id);
-                oxl_json_set_digest(o, "new", new_->kind == 'a' ? &(struct oxl_digest)OXL_DIGEST_INIT : &new_->id);
+                oxl_json_set_digest(o, "old", old->kind == 'a' ? &none : &old->id);
+                oxl_json_set_digest(o, "new", new_->kind == 'a' ? &none : &new_->id);
                 json_row(c, o);
         } else {
                 out_colour(c, *status == 'D' ? COLOUR_BAD : *status == 'A' ? COLOUR_GOOD : COLOUR_ID);

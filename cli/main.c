@@ -87,7 +87,8 @@ const struct command commands[] = {
           NULL, "oxen-lite init data" },
         { "log", cmd_log, COMMAND_REPO | COMMAND_COMMON, 0, 1, log_options, "[-n N] [REV]",
           "show commits, newest first", NULL, "oxen-lite log -n 3" },
-        { "ls", cmd_ls, COMMAND_REPO | COMMAND_COMMON, 0, 2, ls_options, "[-r] [REV] [PATH]", "list the files of a commit",
+        { "ls", cmd_ls, COMMAND_REPO | COMMAND_COMMON, 0, 2, ls_options, "[-r] [REV] [PATH]",
+          "list the files of a commit",
           "One argument that is a revision is taken as one; ./NAME is always a path.\n"
           "Columns: kind (f file, x executable, l symlink, d folder), bytes, id, path.",
           "oxen-lite ls -r HEAD data" },
@@ -137,25 +138,34 @@ void paths_done(struct paths *p)
         *p = (struct paths){ 0 };
 }
 
+static int paths_add(struct paths *p, char *path, struct oxl_error *err)
+{
+        char **items = path ? realloc(p->items, (p->n + 1) * sizeof *items) : NULL;
+
+        if (!items) {
+                free(path);
+                return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+        }
+        p->items = items;
+        p->items[p->n++] = path;
+        return 0;
+}
+
 int cli_paths(struct cli *c, int argc, char **argv, bool whole, struct paths *ret, struct oxl_error *err)
 {
         cleanup(paths_done) struct paths p = { 0 };
+        int r = 0;
 
-        p.items = calloc((size_t)argc + 1, sizeof *p.items);
-        if (!p.items)
-                return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
-        for (int i = 0; i < argc; i++) {
-                int r = oxl_repo_path(c->repo, argv[i], &p.items[p.n], err);
-                if (r < 0)
-                        return r;
-                p.n++;
+        for (int i = 0; r == 0 && i < argc; i++) {
+                char *path = NULL;
+                r = oxl_repo_path(c->repo, argv[i], &path, err);
+                if (r == 0)
+                        r = paths_add(&p, path, err);
         }
-        if (argc == 0 && whole) {
-                p.items[0] = strdup("");
-                if (!p.items[0])
-                        return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
-                p.n = 1;
-        }
+        if (argc == 0 && whole)
+                r = paths_add(&p, strdup(""), err);
+        if (r < 0)
+                return r;
         *ret = p;
         p = (struct paths){ 0 };
         return 0;

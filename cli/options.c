@@ -10,24 +10,23 @@
 
 #include "cli.h"
 
-int cli_error(struct oxl_error *err, enum oxl_code code, int os, const char *path, const char *detail)
+void cli_error_fill(struct oxl_error *err, enum oxl_code code, int os, const char *path, const char *detail)
 {
         oxl_error_done(err);
         err->code = code;
         err->os = os;
         err->path[0] = path ? strdup(path) : NULL;
         err->detail = detail ? strdup(detail) : NULL;
-        return -(int)code;
 }
 
-int cli_usage(struct cli *c, struct oxl_error *err, const char *format, ...)
+void cli_usage_fill(struct cli *c, struct oxl_error *err, const char *format, ...)
 {
         va_list ap;
 
         va_start(ap, format);
         (void)vsnprintf(c->usage, sizeof c->usage, format, ap);
         va_end(ap);
-        return cli_error(err, OXL_E_INVALID, 0, NULL, NULL);
+        cli_error_fill(err, OXL_E_INVALID, 0, NULL, NULL);
 }
 
 bool cli_has(const struct cli *c, enum option_id id)
@@ -157,7 +156,7 @@ static int accept(struct cli *c, const struct option_row *row, const char *value
                 c->help = true;
         else if (row->id == OPT_VERSION)
                 c->version = true;
-        else if (row->id == OPT_WAIT)
+        else if (row->id == OPT_WAIT && value)
                 return set_wait(c, value, err);
         return 0;
 }

@@ -106,17 +106,11 @@ int oxl_check_list(struct oxl_check *c, const char *dir, oxl_check_entry_fn *fn,
         return r;
 }
 
-/* Is @path still the file of @st? */
-static bool still_there(const struct oxl_check *c, const char *path, const struct stat *st)
-{
-        struct stat now;
-        return oxl_fd_stat_at(c->root_fd, path, &now) == 0 && oxl_stat_same(st, &now);
-}
-
 int oxl_check_stray(struct oxl_check *c, enum oxl_problem problem, const char *path, const char *name,
                     const struct stat *st, struct oxl_error *err)
 {
         uint64_t owner;
+        struct stat now;
         struct oxl_report r = { .problem = problem, .path = path };
         if (S_ISREG(st->st_mode) && oxl_temp_name_is_ours(name, &owner)) {
                 if (oxl_owner_verdict(c->root_fd, owner) != OXL_TEMP_DEAD)
@@ -124,5 +118,11 @@ int oxl_check_stray(struct oxl_check *c, enum oxl_problem problem, const char *p
                 r.problem = OXL_P_TEMP_DEAD;
         }
         /* Looked at again after the verdict: an owner that ended well took its temps along. */
-        return still_there(c, path, st) ? oxl_check_report(c, &r, err) : 0;
+        if (oxl_fd_stat_at(c->root_fd, path, &now) == 0)
+                return oxl_stat_same(st, &now) ? oxl_check_report(c, &r, err) : 0;
+        if (errno == ENOENT)
+                return 0;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        OXL_IGNORE(OXL_FAIL_OS(&why, FILE_STAT, path), "reported next");
+        return oxl_check_report_error(c, problem, path, "", &why, err);
 }

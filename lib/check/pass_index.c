@@ -35,8 +35,11 @@ static const char *file_of(const struct oxl_error *why)
 static int count_file(struct oxl_check *c, const char *path, struct oxl_error *err)
 {
         struct stat st;
-        if (oxl_fd_stat_at(c->root_fd, path, &st) < 0)
-                return 0; /* replaced by now; the look has read it */
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        if (oxl_fd_stat_at(c->root_fd, path, &st) < 0) {
+                OXL_IGNORE(OXL_FAIL_OS(&why, FILE_STAT, path), "reported next");
+                return oxl_check_report_error(c, OXL_P_INDEX_MISSING, path, "", &why, err);
+        }
         c->result.files++;
         c->result.bytes += (uint64_t)st.st_size;
         return oxl_check_owner(c, path, &st, err);

@@ -91,8 +91,10 @@ static int collect_operation(void *ctx, const struct oxl_operation *op, struct o
         int r = oxl_buf_append(&rd->l->seen, op->ref, strlen(op->ref) + 1, err);
         if (r < 0 || !op->new_id)
                 return r;
-        if (oxl_fd_stat_at(rd->c->root_fd, op->ref, &st) == 0 || errno != ENOENT)
-                return 0; /* there, or its own pass says why it cannot be seen */
+        if (oxl_fd_stat_at(rd->c->root_fd, op->ref, &st) == 0)
+                return 0;
+        if (errno != ENOENT && errno != ENOTDIR)
+                return OXL_FAIL_OS(err, FILE_STAT, op->ref);
         return oxl_buf_append(&rd->l->missing, op->ref, strlen(op->ref) + 1, err);
 }
 
@@ -195,14 +197,15 @@ static int check_unborn(struct oxl_check *c, const struct journal_look *l, struc
         if (!c->head || !c->index || oxl_index_tree(c->index)->algo == OXL_ALGO_NONE || listed(&l->missing, c->head) ||
             !c->refs_complete)
                 return 0;
-        if (oxl_fd_stat_at(c->root_fd, c->head, &st) == 0 || errno != ENOENT)
+        if (oxl_fd_stat_at(c->root_fd, c->head, &st) == 0)
                 return 0;
-        struct oxl_report report = {
-                .problem = OXL_P_REF_MISSING,
-                .path = c->head,
-                .detail = "HEAD names it, and the index was made from a commit of it",
-        };
-        return oxl_check_report(c, &report, err);
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        if (errno == ENOENT || errno == ENOTDIR)
+                OXL_IGNORE(OXL_FAIL_WHY(&why, MALFORMED, c->head, "HEAD names it, and the index was made from a commit"),
+                           "reported next");
+        else
+                OXL_IGNORE(OXL_FAIL_OS(&why, FILE_STAT, c->head), "reported next");
+        return oxl_check_report_error(c, OXL_P_REF_MISSING, c->head, "", &why, err);
 }
 
 int oxl_check_journal(struct oxl_check *c, struct oxl_error *err)

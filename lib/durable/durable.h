@@ -13,8 +13,8 @@
  * Invariants: every byte and every attribute is set before the temp's one fsync; nothing is renamed before that
  * fsync succeeded; after any failed fsync the object is poisoned (POISONED for every later call that writes).
  * What a crash leaves: old or new targets, whole, and temps that carry the owner number.
- * The barrier syncs, deepest first, every directory in which a name changed and every ancestor that this process
- * has not yet synced; "mkdir said EEXIST" is no proof of durability.
+ * The barrier syncs, deepest first, every directory in which a canonical name changed and every ancestor that this
+ * process has not yet synced (not the folder that a temp left: its name there is a dead owner's temp); "mkdir said EEXIST" is no proof of durability.
  *
  * Threads: one at a time per object. Locks: the caller holds the repository lock that guards what it changes.
  */

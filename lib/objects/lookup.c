@@ -64,8 +64,8 @@ static bool fixed_ok(struct oxl_lookup *l)
 {
         static const uint8_t zero[32];
         if (!read_exactly(l, l->fixed, FIXED_BYTES, 0) || memcmp(l->fixed, MAGIC, 8) != 0 ||
-            le_load16(l->fixed + 8) != 1 || le_load16(l->fixed + 10) != HEADER_BYTES ||
-            le_load32(l->fixed + 12) != 0 || memcmp(l->fixed + 32, zero, sizeof(zero)) != 0 || !lengths_fit(l))
+            le_load16(l->fixed + 8) != 1 || le_load16(l->fixed + 10) != HEADER_BYTES || le_load32(l->fixed + 12) != 0 ||
+            memcmp(l->fixed + 32, zero, sizeof(zero)) != 0 || !lengths_fit(l))
                 return false;
         for (unsigned i = 1; i < FANOUT; i++)
                 if (fanout(l, i) < fanout(l, i - 1))
@@ -206,8 +206,8 @@ int oxl_lookup_lower_bound(struct oxl_lookup *l, const uint8_t id[OXL_DIGEST_BYT
         while (low < high) {
                 uint64_t middle = low + (high - low) / 2;
                 struct oxl_lookup_hit hit;
-                if (high - low <= BLOCK_ENTRIES && (l->block_count == 0 || low < l->block_first ||
-                                                    high > l->block_first + l->block_count))
+                if (high - low <= BLOCK_ENTRIES &&
+                    (l->block_count == 0 || low < l->block_first || high > l->block_first + l->block_count))
                         OXL_IGNORE(load_block(l, low), "the read that follows tells");
                 int r = oxl_lookup_at(l, middle, &hit);
                 if (r != 0)

@@ -52,7 +52,7 @@ bool oxl_lookup_sealed(struct oxl_lookup *l, const struct oxl_repo_id *id);
 /* A pack that the new lookup covers. */
 struct oxl_lookup_source {
         struct oxl_digest id;
-        uint32_t old;  /* its position in the old lookup, whose entries are taken; UINT32_MAX: they are in `hits` */
+        uint32_t old; /* its position in the old lookup, whose entries are taken; UINT32_MAX: they are in `hits` */
 };
 
 /* Writes a new lookup over @packs (sorted by id): the entries of the old one (may be NULL) for packs that have a place

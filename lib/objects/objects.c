@@ -110,8 +110,9 @@ int oxl_objects_read(struct oxl_objects *o, enum oxl_kind kind, const struct oxl
         if (kind != OXL_KIND_BLOB && max > OXL_METADATA_MAX)
                 max = OXL_METADATA_MAX;
         struct reading reading = { o, kind, id, max, ret };
-        cleanup_search struct oxl_search s = { .o = o, .kind = kind, .id = id, .judge = judge_read, .ctx = &reading,
-                                               .thorough = true };
+        cleanup_search struct oxl_search s = {
+                .o = o, .kind = kind, .id = id, .judge = judge_read, .ctx = &reading, .thorough = true
+        };
         oxl_buf_clear(ret);
         int r = oxl_search_run(&s, err);
         return r == OXL_SEARCH_NONE ? none_good(&s, err) : r;
@@ -142,8 +143,9 @@ int oxl_objects_stream(struct oxl_objects *o, const struct oxl_digest *id, oxl_s
                        const atomic_bool *cancel, struct oxl_error *err)
 {
         struct streaming st = { { o, OXL_KIND_BLOB, id, STREAM_WHOLE_MAX, &o->bytes }, cancel, false };
-        cleanup_search struct oxl_search s = { .o = o, .kind = OXL_KIND_BLOB, .id = id, .judge = judge_stream,
-                                               .ctx = &st, .thorough = true };
+        cleanup_search struct oxl_search s = {
+                .o = o, .kind = OXL_KIND_BLOB, .id = id, .judge = judge_stream, .ctx = &st, .thorough = true
+        };
         if (oxl_cancelled(cancel))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         int r = oxl_search_run(&s, err);

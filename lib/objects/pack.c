@@ -303,8 +303,8 @@ uint64_t oxl_pack_lower_bound(const struct oxl_pack *p, const uint8_t id[OXL_DIG
 
 /* --- records ---------------------------------------------------------------------------------------------------- */
 
-int oxl_pack_record_decode(const struct oxl_pack *p, const uint8_t *bytes, uint64_t offset,
-                           struct oxl_pack_entry *ret, struct oxl_error *err)
+int oxl_pack_record_decode(const struct oxl_pack *p, const uint8_t *bytes, uint64_t offset, struct oxl_pack_entry *ret,
+                           struct oxl_error *err)
 {
         uint8_t checksum[16];
         if (memcmp(bytes, p->record_magic, OXL_PACK_MAGIC_BYTES) != 0)

@@ -36,12 +36,12 @@ struct oxl_pack_writer {
         uint64_t at;
         struct record *records;
         size_t count, cap;
-        struct oxl_idset set;   /* over the records, until they are sorted */
-        uint64_t metadata;      /* bytes of the first copies of trees and commits, as records */
+        struct oxl_idset set; /* over the records, until they are sorted */
+        uint64_t metadata;    /* bytes of the first copies of trees and commits, as records */
         uint64_t metadata_count;
-        uint64_t copies_from;   /* second copies may not begin before this offset */
-        bool finished;          /* the records are sorted */
-        bool broken;            /* a write failed, so `at` is not to be trusted any more */
+        uint64_t copies_from; /* second copies may not begin before this offset */
+        bool finished;        /* the records are sorted */
+        bool broken;          /* a write failed, so `at` is not to be trusted any more */
 };
 
 static const uint8_t *record_id(const void *array, size_t i)

@@ -38,11 +38,11 @@ struct oxl_put {
         struct loose *loose;
         size_t loose_count, loose_cap;
         struct oxl_idset loose_set;
-        struct oxl_buf file;            /* one small file, whole */
-        uint8_t *pieces[2];             /* for comparing; allocated when needed */
+        struct oxl_buf file; /* one small file, whole */
+        uint8_t *pieces[2];  /* for comparing; allocated when needed */
         struct oxl_put_item *items;
         size_t item_count;
-        bool packs_found;               /* versions/packs is marked for the barrier */
+        bool packs_found; /* versions/packs is marked for the barrier */
         bool finished;
         struct oxl_put_stats stats;
 };
@@ -275,7 +275,8 @@ static int find_in_session(struct source *src, struct oxl_error *err)
                         continue;
                 return must_compare(src) ? compare_session(src, p->packs[i], at, NULL, len, err) : OXL_PUT_EXISTED;
         }
-        size_t n = src->kind == OXL_KIND_BLOB ? oxl_idset_find(&p->loose_set, p->loose, src->id->bytes) : OXL_IDSET_NONE;
+        size_t n =
+                src->kind == OXL_KIND_BLOB ? oxl_idset_find(&p->loose_set, p->loose, src->id->bytes) : OXL_IDSET_NONE;
         if (n == OXL_IDSET_NONE)
                 return OXL_PUT_STORED;
         return must_compare(src) ? compare_session(src, NULL, 0, p->loose[n].stage, p->loose[n].size, err)
@@ -298,8 +299,12 @@ static int find_existing(struct source *src, struct oxl_error *err)
         if (r != OXL_PUT_STORED)
                 return r;
         /* A miss that is wrong costs a second copy; with comparable names it could hide a collision. */
-        cleanup_search struct oxl_search s = { .o = src->p->o, .kind = src->kind, .id = src->id,
-                                               .judge = judge_existing, .ctx = src, .thorough = must_compare(src) };
+        cleanup_search struct oxl_search s = { .o = src->p->o,
+                                               .kind = src->kind,
+                                               .id = src->id,
+                                               .judge = judge_existing,
+                                               .ctx = src,
+                                               .thorough = must_compare(src) };
         r = oxl_search_run(&s, err);
         if (r < 0)
                 return r;
@@ -345,8 +350,9 @@ static int put_bytes(struct oxl_put *p, enum oxl_kind kind, const void *bytes, s
                      struct oxl_digest *ret_id, struct oxl_error *err)
 {
         struct oxl_digest id = oxl_objects_digest(p->o, kind, bytes, n);
-        struct source src = { .p = p, .kind = kind, .id = &id, .name = name, .bytes = n ? bytes : (const void *)"",
-                              .size = n };
+        struct source src = {
+                .p = p, .kind = kind, .id = &id, .name = name, .bytes = n ? bytes : (const void *)"", .size = n
+        };
         int outcome = find_existing(&src, err);
         if (outcome < 0)
                 return outcome;
@@ -461,8 +467,9 @@ static int put_large(struct oxl_put *p, int fd, const char *name, const struct s
                 r = check_unchanged(fd, name, st, bytes, err);
         if (r < 0)
                 return r;
-        struct source src = { .p = p, .kind = OXL_KIND_BLOB, .id = &id, .name = name, .stage = stage, .size = bytes,
-                              .cancel = cancel };
+        struct source src = {
+                .p = p, .kind = OXL_KIND_BLOB, .id = &id, .name = name, .stage = stage, .size = bytes, .cancel = cancel
+        };
         int outcome = find_existing(&src, err);
         if (outcome < 0)
                 return outcome;
@@ -563,8 +570,8 @@ int oxl_put_publish(struct oxl_put *p, struct oxl_error *err)
         OXL_ASSERT(p->finished);
         p->o->listed = false;
         for (size_t i = 0; i < p->item_count; i++) {
-                struct oxl_stage *stage = i < p->pack_count ? oxl_pack_writer_stage(p->packs[i])
-                                                            : p->loose[i - p->pack_count].stage;
+                struct oxl_stage *stage =
+                        i < p->pack_count ? oxl_pack_writer_stage(p->packs[i]) : p->loose[i - p->pack_count].stage;
                 /* CRASH: some objects have their names, some are temps; with an intent recovery renames the rest,
                  * without one they are whole objects that nothing refers to */
                 int r = oxl_stage_publish(stage, p->items[i].target, false, err);

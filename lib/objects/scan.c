@@ -87,8 +87,8 @@ static int scan_data(struct scan *s, uint64_t end, struct oxl_error *err)
         return 0;
 }
 
-int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx,
-                const atomic_bool *cancel, uint64_t *ret_bytes, struct oxl_error *err)
+int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel,
+                uint64_t *ret_bytes, struct oxl_error *err)
 {
         struct stat st;
         if (oxl_fd_stat(fd, &st) < 0)
@@ -96,8 +96,14 @@ int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sin
         cleanup_free uint8_t *piece = malloc(OXL_SCAN_PIECE_BYTES);
         if (!piece)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        struct scan s = { .fd = fd, .name = name, .h = h, .sink = sink, .ctx = ctx, .cancel = cancel,
-                          .piece = piece, .size = (uint64_t)st.st_size };
+        struct scan s = { .fd = fd,
+                          .name = name,
+                          .h = h,
+                          .sink = sink,
+                          .ctx = ctx,
+                          .cancel = cancel,
+                          .piece = piece,
+                          .size = (uint64_t)st.st_size };
         int r = 0;
         while (r == 0 && s.at < s.size) {
                 uint64_t data = 0, hole = 0;

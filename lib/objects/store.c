@@ -168,8 +168,8 @@ int oxl_store_pack(struct oxl_objects *o, size_t i, bool index, struct oxl_pack 
                 if (o->open >= OPEN_MAX)
                         close_oldest(o);
                 oxl_pack_path(&sp->id, path);
-                int r = oxl_pack_open(o->config.root_fd, path, &sp->id, &o->config.id, o->config.blob_algo,
-                                      &sp->open, err);
+                int r = oxl_pack_open(o->config.root_fd, path, &sp->id, &o->config.id, o->config.blob_algo, &sp->open,
+                                      err);
                 if (r < 0)
                         return r;
                 o->open++;
@@ -531,7 +531,8 @@ static int sum_packs(struct oxl_search *s, struct sum *sum, bool *ret_in, bool *
 {
         struct oxl_objects *o = s->o;
         for (size_t i = 0; i < o->count; i++) {
-                uint32_t position = o->packs[i].covered ? oxl_lookup_pack_position(o->lookup, &o->packs[i].id) : UINT32_MAX;
+                uint32_t position =
+                        o->packs[i].covered ? oxl_lookup_pack_position(o->lookup, &o->packs[i].id) : UINT32_MAX;
                 if (position == UINT32_MAX)
                         continue;
                 struct oxl_error why = OXL_ERROR_INIT;

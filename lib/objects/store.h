@@ -6,8 +6,8 @@
 #ifndef OXL_OBJECTS_STORE_H
 #define OXL_OBJECTS_STORE_H
 
-#include "objects/loose.h"
 #include "objects/lookup.h"
+#include "objects/loose.h"
 #include "objects/pack.h"
 
 struct oxl_store_pack {
@@ -27,26 +27,28 @@ struct oxl_objects {
         uint64_t clock;
         bool listed;
         struct oxl_lookup *lookup;
-        bool lookup_proven;    /* agrees with the indexes of all packs that it covers */
-        struct oxl_buf bytes;  /* of small blobs that are verified before they are handed out */
+        bool lookup_proven;   /* agrees with the indexes of all packs that it covers */
+        struct oxl_buf bytes; /* of small blobs that are verified before they are handed out */
 };
 
 /* One stored copy. */
 struct oxl_copy {
         struct oxl_pack *pack; /* NULL: loose */
         struct oxl_pack_entry entry;
-        int fd;                /* loose; owned */
+        int fd; /* loose; owned */
         uint64_t size;
         char name[OXL_LOOSE_PATH_MAX]; /* for messages */
 };
-#define OXL_COPY_INIT { .fd = -1 }
+#define OXL_COPY_INIT    \
+        {                \
+                .fd = -1 \
+        }
 void oxl_copy_done(struct oxl_copy *c);
 #define cleanup_copy cleanup(oxl_copy_done)
 
 /* Reads the whole copy once, hashing as @kind; pieces go to @sink (may be NULL), holes of loose files as NULL. */
-OXL_MUST_CHECK int oxl_copy_scan(const struct oxl_objects *o, struct oxl_copy *c, enum oxl_kind kind,
-                                 oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel, struct oxl_digest *ret,
-                                 struct oxl_error *err);
+OXL_MUST_CHECK int oxl_copy_scan(const struct oxl_objects *o, struct oxl_copy *c, enum oxl_kind kind, oxl_sink_fn *sink,
+                                 void *ctx, const atomic_bool *cancel, struct oxl_digest *ret, struct oxl_error *err);
 /* Reads all bytes (copy->size of them) into @buf. */
 OXL_MUST_CHECK int oxl_copy_read(struct oxl_copy *c, void *buf, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_copy_corrupt(const struct oxl_copy *c, const struct oxl_digest *want,
@@ -62,14 +64,14 @@ struct oxl_search {
         const struct oxl_digest *id;
         oxl_copy_fn *judge; /* NULL: any copy is good */
         void *ctx;
-        bool thorough;      /* before "none" is said, list the packs again and prove the lookup */
+        bool thorough; /* before "none" is said, list the packs again and prove the lookup */
         /* results */
-        struct oxl_copy copy;    /* the good one */
-        unsigned copies;         /* copies that were judged */
-        bool copy_unreadable;    /* one of them, or the list of packs, could not be read: an I/O error */
-        struct oxl_error worst;  /* why no copy was good, when anything was wrong */
+        struct oxl_copy copy;   /* the good one */
+        unsigned copies;        /* copies that were judged */
+        bool copy_unreadable;   /* one of them, or the list of packs, could not be read: an I/O error */
+        struct oxl_error worst; /* why no copy was good, when anything was wrong */
         int worst_rank;
-        bool contradiction;      /* the lookup led astray */
+        bool contradiction; /* the lookup led astray */
 };
 void oxl_search_done(struct oxl_search *s);
 #define cleanup_search cleanup(oxl_search_done)

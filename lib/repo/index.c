@@ -143,8 +143,8 @@ static int load_base(struct oxl_index *x, struct oxl_error *err)
 static int load_delta(struct oxl_index *x, int fd, struct oxl_error *err)
 {
         if (oxl_fd_read_all(fd, OXL_INDEX_DELTA_MAX, &x->delta_bytes) < 0)
-                return errno == EFBIG ? OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "it is too long") :
-                                        OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_DELTA_SHOWN);
+                return errno == EFBIG ? OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "it is too long")
+                                      : OXL_FAIL_OS(err, FILE_READ, OXL_INDEX_DELTA_SHOWN);
         struct oxl_bytes all = oxl_buf_bytes(&x->delta_bytes);
         if (all.len < OXL_INDEX_HEADER_BYTES + OXL_INDEX_SEAL_BYTES)
                 return OXL_FAIL_WHY(err, MALFORMED, OXL_INDEX_DELTA_SHOWN, "it is too short");
@@ -166,7 +166,7 @@ static int load_delta(struct oxl_index *x, int fd, struct oxl_error *err)
 
 static int add_sample(struct oxl_index *x, size_t at, const struct oxl_buf *before, size_t *cap, struct oxl_error *err)
 {
-        if (x->n_samples == *cap) {
+        if (!x->samples || x->n_samples == *cap) {
                 size_t want = *cap * 2 + 8;
                 void *p = realloc(x->samples, want * sizeof *x->samples);
                 if (!p)
@@ -404,8 +404,8 @@ static int check_against_table(struct oxl_index_stream *s, bool end, struct oxl_
                 struct oxl_bytes last = oxl_buf_bytes(&s->decoder.path);
                 if (s->left != 0 || s->staged_left != 0)
                         return malformed("a block has fewer entries than the table says", err);
-                if (s->unit + 1 < s->x->n_blocks &&
-                    oxl_path_compare((const char *)last.data, last.len, (const char *)b[1].path.data, b[1].path.len) >= 0)
+                if (s->unit + 1 < s->x->n_blocks && oxl_path_compare((const char *)last.data, last.len,
+                                                                     (const char *)b[1].path.data, b[1].path.len) >= 0)
                         return malformed("its blocks are not in ascending order", err);
                 return 0;
         }
@@ -449,8 +449,8 @@ static size_t unit_of(const struct oxl_index_stream *s, const char *path, size_t
         while (high - low > 1) {
                 size_t mid = low + (high - low) / 2;
                 const struct oxl_index_sample *sample = s->x->samples + mid;
-                int order = s->delta ? oxl_path_compare(sample->before, sample->before_len, path, len) :
-                                       oxl_path_compare((const char *)s->x->blocks[mid].path.data,
+                int order = s->delta ? oxl_path_compare(sample->before, sample->before_len, path, len)
+                                     : oxl_path_compare((const char *)s->x->blocks[mid].path.data,
                                                         s->x->blocks[mid].path.len, path, len);
                 /* a sample begins after the path it remembers */
                 if (order < 0 || (order == 0 && !s->delta))
@@ -648,12 +648,12 @@ int oxl_index_cursor_new(struct oxl_index *x, const char *from, unsigned flags, 
         return r;
 }
 
-int oxl_index_edit_cursor_new(struct oxl_index_edit *e, const char *from, unsigned flags,
-                              struct oxl_index_cursor **ret, struct oxl_error *err)
+int oxl_index_edit_cursor_new(struct oxl_index_edit *e, const char *from, unsigned flags, struct oxl_index_cursor **ret,
+                              struct oxl_error *err)
 {
         bool staged = flags & OXL_INDEX_STAGED_ONLY;
-        int r = oxl_index_merge_new(oxl_index_edit_index(e), e, staged ? OXL_INDEX_BASE_STAGED : OXL_INDEX_BASE_ALL, from,
-                                    ret, err);
+        int r = oxl_index_merge_new(oxl_index_edit_index(e), e, staged ? OXL_INDEX_BASE_STAGED : OXL_INDEX_BASE_ALL,
+                                    from, ret, err);
         if (r == 0)
                 (*ret)->staged_only = staged;
         return r;

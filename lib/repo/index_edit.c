@@ -2,7 +2,7 @@
 /*
  * Changing the index: edits, and writing them as a new delta or a new base.
  *
- * Memory: about 110 bytes and its path per change, plus the block table when a base is written; never the index.
+ * Memory: about 120 bytes and its path per change, plus the block table when a base is written; never the index.
  * CRASH: what is written here is a temp until the caller publishes it. Exactly one of the two files is replaced, and a new
  * base remembers the seal of the delta that lies beside it, so the pair is good before and after the rename
  * (tests/unit/index.c, the_pair_opens_at_every_point_between_replacements).
@@ -17,14 +17,14 @@
 enum { CHUNK_BYTES = 256 << 10, DELTA_SMALL = 64 << 10, DELTA_RATIO = 300 };
 
 struct change {
-        uint64_t number;       /* of the call */
+        uint64_t number; /* of the call */
         uint64_t size;
         struct oxl_stat stat;
         uint8_t id[OXL_DIGEST_BYTES];
         uint16_t path_len;
         uint8_t kind;
         bool staged;
-        char path[];           /* NUL-ended */
+        char path[]; /* NUL-ended */
 };
 
 struct chunk {
@@ -34,14 +34,14 @@ struct chunk {
 };
 
 struct oxl_index_edit {
-        struct oxl_index *x;      /* borrowed */
+        struct oxl_index *x; /* borrowed */
         struct chunk *chunks;
-        struct change **changes;  /* in order of path once sorted */
+        struct change **changes; /* in order of path once sorted */
         size_t count, cap;
         bool sorted;
         uint64_t calls;
         bool commits;
-        uint64_t commit_call;     /* changes of earlier calls are committed */
+        uint64_t commit_call; /* changes of earlier calls are committed */
         struct oxl_digest tree;
 };
 
@@ -328,11 +328,11 @@ static int make_delta(struct oxl_index_edit *e, struct oxl_buf *ret, struct oxl_
 /* --- writing a base --------------------------------------------------------------------------------------------- */
 
 struct base_writer {
-        struct oxl_stage *stage;         /* borrowed */
+        struct oxl_stage *stage; /* borrowed */
         struct oxl_index_encoder block;
-        struct oxl_buf first;            /* path of the block's first entry */
+        struct oxl_buf first; /* path of the block's first entry */
         struct oxl_buf table;
-        uint64_t at;                     /* where the block begins */
+        uint64_t at; /* where the block begins */
         uint64_t entries, blocks;
 };
 

@@ -86,9 +86,9 @@ const char *oxl_index_entry_problem(const struct oxl_index_entry *e)
         if (e->kind > OXL_ENTRY_SYMLINK)
                 return "an entry has an unknown kind";
         if (e->kind == OXL_ENTRY_NONE)
-                return e->size != 0 || e->id.algo != OXL_ALGO_NONE || !stat_is_zero(&e->stat) ?
-                               "a removed entry has content" :
-                               NULL;
+                return e->size != 0 || e->id.algo != OXL_ALGO_NONE || !stat_is_zero(&e->stat)
+                               ? "a removed entry has content"
+                               : NULL;
         if (e->size > INT64_MAX)
                 return "an entry has an impossible size";
         if (e->kind == OXL_ENTRY_SYMLINK && (e->size == 0 || e->size > SYMLINK_BYTES_MAX))
@@ -227,8 +227,8 @@ static int advance_path(struct oxl_index_decoder *d, size_t shared, struct oxl_b
         size_t from = shared;
         while (from > 0 && path[from - 1] != '/')
                 from--;
-        *ret_problem = d->depth > OXL_DEPTH_MAX ? "a path is too deep" :
-                                                  oxl_index_path_problem(path, d->path.len, from);
+        *ret_problem =
+                d->depth > OXL_DEPTH_MAX ? "a path is too deep" : oxl_index_path_problem(path, d->path.len, from);
         d->begun = true;
         return 0;
 }

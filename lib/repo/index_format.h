@@ -48,7 +48,7 @@ const char *oxl_index_entry_problem(const struct oxl_index_entry *e);
 
 struct oxl_index_encoder {
         struct oxl_buf bytes;
-        struct oxl_buf path;  /* the last one */
+        struct oxl_buf path; /* the last one */
         uint64_t entries, staged;
 };
 #define OXL_INDEX_ENCODER_INIT { OXL_BUF_INIT, OXL_BUF_INIT, 0, 0 }
@@ -69,7 +69,7 @@ struct oxl_index_decoder {
         struct oxl_cursor in;
         enum oxl_algo algo; /* of blobs */
         bool delta, begun;
-        size_t depth;       /* slashes in `path` */
+        size_t depth; /* slashes in `path` */
         struct oxl_buf path;
 };
 #define OXL_INDEX_DECODER_INIT { .path = OXL_BUF_INIT }
@@ -79,9 +79,8 @@ void oxl_index_decoder_done(struct oxl_index_decoder *d);
 /* Starts at the beginning of the run @bytes (borrowed); keeps the memory of an earlier use. */
 void oxl_index_decoder_start(struct oxl_index_decoder *d, struct oxl_bytes bytes, enum oxl_algo blob_algo, bool delta);
 /* Starts in the middle of a run, after the entry of @path. NOMEM. */
-OXL_MUST_CHECK int oxl_index_decoder_resume(struct oxl_index_decoder *d, struct oxl_bytes rest,
-                                            enum oxl_algo blob_algo, bool delta, struct oxl_bytes path,
-                                            struct oxl_error *err);
+OXL_MUST_CHECK int oxl_index_decoder_resume(struct oxl_index_decoder *d, struct oxl_bytes rest, enum oxl_algo blob_algo,
+                                            bool delta, struct oxl_bytes path, struct oxl_error *err);
 /* 0: *ret is the next entry, its path borrowed until the next call; 1: the end. MALFORMED, NOMEM. */
 OXL_MUST_CHECK int oxl_index_decoder_next(struct oxl_index_decoder *d, struct oxl_index_entry *ret,
                                           struct oxl_error *err);

@@ -15,8 +15,8 @@ struct oxl_index_block {
 /* A place inside the delta where decoding can begin. At most one per 4 KiB and per length of its path, so that the
  * samples never take more memory than the delta itself, whatever its prefixes expand to. */
 struct oxl_index_sample {
-        size_t at;          /* offset in the entries of the delta */
-        char *before;       /* owned: path of the entry before it */
+        size_t at;    /* offset in the entries of the delta */
+        char *before; /* owned: path of the entry before it */
         size_t before_len;
 };
 
@@ -25,7 +25,7 @@ struct oxl_index_stream {
         struct oxl_index *x;
         bool delta, staged_blocks; /* staged_blocks: base without blocks that have no staged entries */
         bool has;
-        size_t unit;               /* base: block; delta: sample where decoding began */
+        size_t unit;                /* base: block; delta: sample where decoding began */
         uint32_t left, staged_left; /* base: entries of the block still to come */
         struct oxl_buf block;
         struct oxl_index_decoder decoder;
@@ -39,27 +39,27 @@ OXL_MUST_CHECK int oxl_index_stream_seek(struct oxl_index_stream *s, const char 
 OXL_MUST_CHECK int oxl_index_stream_next(struct oxl_index_stream *s, struct oxl_error *err);
 
 struct oxl_index {
-        int fd;                               /* the base; blocks are read when touched */
+        int fd; /* the base; blocks are read when touched */
         struct oxl_repo_id id;
         enum oxl_algo blob_algo;
         struct oxl_digest tree;
 
-        uint64_t bytes;                       /* length of the base */
+        uint64_t bytes; /* length of the base */
         struct oxl_index_header base;
         struct oxl_digest base_seal;
         struct oxl_buf table;
         struct oxl_index_block *blocks;
         size_t n_blocks;
 
-        struct oxl_index_header delta;        /* also when stale */
+        struct oxl_index_header delta; /* also when stale */
         struct oxl_digest delta_seal;
         bool delta_applies;
-        struct oxl_buf delta_bytes;           /* the whole file */
-        struct oxl_bytes delta_entries;       /* none when stale */
+        struct oxl_buf delta_bytes;     /* the whole file */
+        struct oxl_bytes delta_entries; /* none when stale */
         struct oxl_index_sample *samples;
         size_t n_samples;
 
-        struct oxl_index_stream find[2];      /* of lookup: base, delta */
+        struct oxl_index_stream find[2]; /* of lookup: base, delta */
 };
 
 /* Is @path in the base, staged removals included? 0 yes, 1 no. */
@@ -75,16 +75,16 @@ enum oxl_index_base_use { OXL_INDEX_BASE_ALL, OXL_INDEX_BASE_STAGED, OXL_INDEX_B
 
 struct oxl_index_cursor {
         struct oxl_index *x;
-        struct oxl_index_edit *edit;          /* NULL: the index as it is */
+        struct oxl_index_edit *edit; /* NULL: the index as it is */
         enum oxl_index_base_use base_use;
         bool staged_only;
-        char *from;                           /* owned */
+        char *from; /* owned */
         size_t from_len;
         struct oxl_index_stream stream[2];
         size_t edit_at;
         struct oxl_index_entry edit_entry;
         bool edit_has;
-        unsigned used;                        /* layers whose entry was handed out: bit per layer */
+        unsigned used; /* layers whose entry was handed out: bit per layer */
 };
 OXL_MUST_CHECK int oxl_index_merge_new(struct oxl_index *x, struct oxl_index_edit *edit,
                                        enum oxl_index_base_use base_use, const char *from,

@@ -312,11 +312,12 @@ static int make_folder(struct init *in, struct oxl_error *err)
 {
         cleanup_free char *path = NULL;
         int r = oxl_path_join(in->rest, in->name, &path, err);
-        if (r == 0)
-                r = oxl_durable_mkdir(in->base, path, err);
         if (r < 0)
                 return r;
-        in->made = true;
+        in->made = true; /* also when mkdir fails: it may have got as far as that; the name is ours alone */
+        r = oxl_durable_mkdir(in->base, path, err);
+        if (r < 0)
+                return r;
         in->temp_fd = oxl_fd_open(in->worktree_fd, in->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         if (in->temp_fd < 0)
                 return OXL_FAIL_OS(err, DIR_OPEN, in->name);

@@ -100,8 +100,8 @@ static int merge_step(struct status *s, const struct oxl_index_entry *e, const s
         int order = !e ? 1 : !item ? -1 : oxl_path_compare(e->path, e->path_len, item->path, item->path_len);
         *ret_entry_used = order <= 0;
         *ret_item_used = order >= 0;
-        return compare_with_head(s, order <= 0 ? e : NULL, order >= 0 ? item : NULL,
-                                 order <= 0 ? e->path : item->path, err);
+        return compare_with_head(s, order <= 0 ? e : NULL, order >= 0 ? item : NULL, order <= 0 ? e->path : item->path,
+                                 err);
 }
 
 static int merge_with_tree(struct status *s, struct oxl_index_cursor *c, struct oxl_tree_cursor *t,

@@ -56,10 +56,10 @@ enum oxl_entry_kind oxl_worktree_kind(const struct stat *st, const char **ret_wh
                 return st->st_mode & S_IXUSR ? OXL_ENTRY_EXECUTABLE : OXL_ENTRY_FILE;
         if (S_ISLNK(st->st_mode))
                 return OXL_ENTRY_SYMLINK;
-        *what = S_ISDIR(st->st_mode)  ? "a folder" :
-                S_ISFIFO(st->st_mode) ? "a FIFO" :
-                S_ISSOCK(st->st_mode) ? "a socket" :
-                                        "a device";
+        *what = S_ISDIR(st->st_mode)    ? "a folder"
+                : S_ISFIFO(st->st_mode) ? "a FIFO"
+                : S_ISSOCK(st->st_mode) ? "a socket"
+                                        : "a device";
         return OXL_ENTRY_NONE;
 }
 

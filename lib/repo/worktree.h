@@ -46,7 +46,8 @@ void oxl_walk_free(struct oxl_walk *w);
 enum oxl_entry_kind oxl_worktree_kind(const struct stat *st, const char **ret_what);
 
 /* Stores the file, executable or symlink @name in @dirfd (opened O_NONBLOCK|O_NOFOLLOW) through @put and fills *ret (path
- * borrowed from @path; staged set; stat cache filled). > 0: enum oxl_put_outcome. PATH_SPECIAL, PATH_CHANGED, PATH_NOT_FOUND (vanished), FILE_OPEN, FILE_READ … with @path. */
+ * borrowed from @path; staged set; stat cache filled). > 0: enum oxl_put_outcome. PATH_SPECIAL, PATH_CHANGED,
+ * PATH_NOT_FOUND (vanished), FILE_OPEN, FILE_READ … with @path. */
 OXL_MUST_CHECK int oxl_worktree_store(struct oxl_put *put, int dirfd, const char *name, const char *path,
                                       const atomic_bool *cancel, struct oxl_index_entry *ret, struct oxl_error *err);
 

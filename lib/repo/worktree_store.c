@@ -228,13 +228,14 @@ int oxl_worktree_compare(int dirfd, const char *name, const char *path, const st
                          const struct oxl_index_entry *entry, const atomic_bool *cancel, struct oxl_error *err)
 {
         enum oxl_entry_kind kind = oxl_worktree_kind(st, NULL);
-        if (kind == OXL_ENTRY_NONE || kind != entry->kind || (kind != OXL_ENTRY_SYMLINK && (uint64_t)st->st_size != entry->size))
+        if (kind == OXL_ENTRY_NONE || kind != entry->kind ||
+            (kind != OXL_ENTRY_SYMLINK && (uint64_t)st->st_size != entry->size))
                 return 1;
         if (oxl_stat_unchanged(entry, st))
                 return 0;
         cleanup_error struct oxl_error e = OXL_ERROR_INIT;
-        int r = kind == OXL_ENTRY_SYMLINK ? compare_link(dirfd, name, path, st, entry, &e) :
-                                            compare_file(dirfd, name, path, entry, cancel, &e);
+        int r = kind == OXL_ENTRY_SYMLINK ? compare_link(dirfd, name, path, st, entry, &e)
+                                          : compare_file(dirfd, name, path, entry, cancel, &e);
         if (r == -OXL_E_PATH_NOT_FOUND) /* removed meanwhile */
                 return 1;
         if (r < 0 && err)

@@ -120,7 +120,7 @@ same_tree() {
         python3 "$SRCDIR/tests/cli/same_tree.py" "$1" "$2" >&2 || fail "the trees $1 and $2 differ"
 }
 
-# json [WANTED_STATUS] ARGUMENT...: runs with --json; exactly one document, as its schema says
+# json [WANTED_STATUS] ARGUMENT...: runs with --json; `is` checks what it said
 json() {
         case $1 in
         [0-9]*)
@@ -130,10 +130,10 @@ json() {
         *) status=0 ;;
         esac
         run "$status" "$OXEN_LITE" --json "$@"
-        is True
 }
 
-# is EXPRESSION...: each Python expression over `d`, the last document, is true
+# is EXPRESSION...: stdout was exactly one document, as its schema says, and each Python expression over `d`, the
+# document, is true
 is() {
         python3 "$SRCDIR/tests/cli/json_check.py" "$SRCDIR/schema/json" "$tmp/out" "$@" >&2 || {
                 show

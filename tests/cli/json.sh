@@ -34,10 +34,12 @@ json cat HEAD:a
 is "__import__('base64').b64decode(d['content']) == b'abc'" "d['path'] == 'a'"
 : >empty
 json add empty
+is True
 json show
 is "d['commit']['message'] == 'One\n\nTwo'" "[c['status'] for c in d['changes']] == ['A', 'A', 'A']" \
         "d['changes'][0]['old'] is None"
 json commit -m empty
+is True
 json cat HEAD:empty
 is "d['content'] == ''"
 printf changed >a
@@ -105,7 +107,9 @@ is "d['error']['errno'] == 'ENOENT'"
 bad=$(printf 'n\377')
 printf 1 >"$bad"
 json add "$bad"
+is True
 json commit -m bad
+is True
 json ls
 is "[(e['path'], e['path_bytes']) for e in d['entries'] if 'path_bytes' in e] == [('n\ufffd', 'bv8=')]"
 json show

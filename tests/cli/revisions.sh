@@ -13,6 +13,7 @@ for n in 1 2 3; do
         ox commit -m "number $n"
 done
 json log
+is True
 python3 - "$tmp/out" >"$tmp/ids" <<'PYTHON'
 import json, sys
 print("\n".join(c["id"] for c in json.load(open(sys.argv[1]))["commits"]))

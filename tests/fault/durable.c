@@ -224,6 +224,9 @@ static void check(const struct subject *s, const struct result *res, const struc
                         assert_int_equal(res->res.effect,
                                          res->err.code == OXL_E_DIR_SYNC ? OXL_ATOMIC_UNKNOWN : OXL_ATOMIC_UNCHANGED);
         }
+        enum oxl_code c = res->err.code;
+        if (s->run == run_stage)
+                assert_int_equal(res->poisoned, c == OXL_E_FILE_SYNC || c == OXL_E_FILE_CLOSE || c == OXL_E_DIR_SYNC);
         if (res->has_res)
                 assert_int_equal(temps() > 0, res->res.leftover);
         else if (fault_calls("unlinkat") == 0 || !plan->for_ever)

@@ -32,7 +32,8 @@ void store_setup(struct store *s, enum oxl_algo algo)
         assert_non_null(mkdtemp(s->path));
         s->root_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(s->root_fd >= 0);
-        s->config = (struct oxl_objects_config){ .id = { { 7, 7, 7 } }, .blob_algo = algo,
+        s->config = (struct oxl_objects_config){ .id = { { 7, 7, 7 } },
+                                                 .blob_algo = algo,
                                                  .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT };
         assert_int_equal(oxl_durable_new(s->root_fd, s->path, 0xa1, &s->durable, NULL), 0);
         open_objects(s);

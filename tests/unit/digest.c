@@ -26,7 +26,8 @@ static void assert_digest_of(enum oxl_algo algo, const char *bytes, const char *
 static void blake3_names_are_those_of_b3sum(void **state)
 {
         assert_digest_of(OXL_ALGO_BLAKE3, "", "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262");
-        assert_digest_of(OXL_ALGO_BLAKE3, "Hello\n", "38d5445421bfd60d4d48ff2a7acb3ed412e43e68e66cdb2bb86f604ec6e6caa0");
+        assert_digest_of(OXL_ALGO_BLAKE3, "Hello\n",
+                         "38d5445421bfd60d4d48ff2a7acb3ed412e43e68e66cdb2bb86f604ec6e6caa0");
         assert_digest_of(OXL_ALGO_BLAKE3, "abc", "6437b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85");
 }
 

@@ -244,8 +244,8 @@ static void assert_cursors(const struct model *m, struct oxl_index *x, struct ox
         for (size_t i = 0; i < OXL_ARRAY_LEN(from) * 2; i++) {
                 struct oxl_index_cursor *c = NULL;
                 unsigned flags = i % 2 ? OXL_INDEX_STAGED_ONLY : 0;
-                assert_int_equal(e ? oxl_index_edit_cursor_new(e, from[i / 2], flags, &c, NULL) :
-                                     oxl_index_cursor_new(x, from[i / 2], flags, &c, NULL),
+                assert_int_equal(e ? oxl_index_edit_cursor_new(e, from[i / 2], flags, &c, NULL)
+                                   : oxl_index_cursor_new(x, from[i / 2], flags, &c, NULL),
                                  0);
                 assert_cursor(m, c, from[i / 2], flags);
         }
@@ -616,7 +616,6 @@ static void assert_no_flip_passes(struct place *p, const char *name, unsigned st
         close(fd);
         oxl_buf_done(&bytes);
 }
-
 
 static void every_flipped_bit_is_found(void **state)
 {

@@ -155,6 +155,9 @@ static void a_hit_loads_no_index_of_a_covered_pack(void **state)
                 if (i % PACKS != PACKS - 1)
                         assert_int_equal(store_read(&f->s, OXL_KIND_BLOB, &f->blobs[i]), 0);
         assert_int_equal(index_reads, 0);
+        struct oxl_digest id;
+        assert_int_equal(store_put(&f->s, OXL_KIND_BLOB, "new", 3, &id), OXL_PUT_STORED);
+        assert_int_equal(index_reads, 1); /* of the one pack that is not covered */
         oxl_sys = &oxl_sys_real;
 }
 
@@ -185,7 +188,7 @@ static void every_damaged_byte_and_truncation_changes_no_answer(void **state)
         struct fixture *f = *state;
         size_t n;
         uint8_t *b = store_file(&f->s, OXL_LOOKUP_PATH, &n);
-        for (size_t at = 0; at < n; at += at < 2112 ? 61 : 7) {
+        for (size_t at = 0; at < n; at += at < 64 ? 1 : at < 2112 ? 61 : 7) {
                 uint8_t kept = b[at];
                 b[at] ^= (uint8_t)(1u << at % 8);
                 store_write_file(&f->s, OXL_LOOKUP_PATH, b, n);
@@ -293,6 +296,50 @@ static void a_damaged_record_is_passed_over_for_another_copy(void **state)
         store_expect(&f->s, OXL_KIND_TREE, &f->tree, "tree", 4);
 }
 
+/* Position of the record of @id, from the lookup, and the path of its pack. */
+static uint64_t find_record(struct fixture *f, const struct oxl_digest *id, char path[96])
+{
+        struct oxl_lookup *l;
+        struct oxl_lookup_hit hit;
+        struct oxl_digest pack;
+        uint64_t i;
+        assert_int_equal(oxl_lookup_open(f->s.root_fd, &l, NULL), 0);
+        assert_int_equal(oxl_lookup_lower_bound(l, id->bytes, &i), 0);
+        assert_int_equal(oxl_lookup_at(l, i, &hit), 0);
+        assert_memory_equal(hit.id, id->bytes, 32);
+        oxl_lookup_pack(l, hit.pack, &pack);
+        oxl_lookup_free(l);
+        oxl_pack_path(&pack, path);
+        return hit.offset;
+}
+
+static void a_blob_behind_a_damaged_record_header_is_read_through_the_index(void **state)
+{
+        struct fixture *f = *state;
+        char path[96];
+        uint64_t at = find_record(f, &f->blobs[0], path);
+        store_flip(&f->s, path, at + 20, 0);
+        store_reopen(&f->s);
+        store_expect(&f->s, OXL_KIND_BLOB, &f->blobs[0], "blob 0", 6);
+}
+
+static void a_damaged_index_behind_the_lookup_is_told_instead_of_missing(void **state)
+{
+        struct fixture *f = *state;
+        char path[96];
+        size_t n;
+        find_record(f, &f->blobs[0], path);
+        free(store_file(&f->s, path, &n));
+        store_flip(&f->s, path, n - 100, 0);
+        store_reopen(&f->s);
+        /* What the lookup knows is found all the same. */
+        store_expect(&f->s, OXL_KIND_BLOB, &f->blobs[0], "blob 0", 6);
+        struct oxl_digest none = oxl_digest_of(OXL_ALGO_BLAKE3, "none", 4);
+        for (int again = 0; again < 2; again++)
+                assert_int_equal(store_read(&f->s, OXL_KIND_BLOB, &none), -OXL_E_SEAL);
+        store_expect(&f->s, OXL_KIND_BLOB, &f->blobs[0], "blob 0", 6);
+}
+
 static void the_lookup_is_rewritten_when_the_format_says_so(void **state)
 {
         struct fixture *f = *state;
@@ -350,10 +397,12 @@ static void merging_drops_packs_that_are_gone(void **state)
 static void a_collision_behind_a_wrong_lookup_is_still_refused(void **state)
 {
         struct fixture *f = *state;
-        static const uint8_t a[] = "\xb8\xfe\x6c\x39\x23\xa4\x4b\xbe\x74\x69\x6c\x2d\x6e\x65\x78\x6f"
-                                   "oxen-lite 16 byt";
-        static const uint8_t b[] = "\xb0\x66\x58\x3a\x9a\xe7\x16\x11\x7c\x01\x81\x2c\xf7\x21\xad\x1c"
-                                   "oxen-lite 16 byt";
+        static const uint8_t a[] =
+                "\xb8\xfe\x6c\x39\x23\xa4\x4b\xbe\x74\x69\x6c\x2d\x6e\x65\x78\x6f"
+                "oxen-lite 16 byt";
+        static const uint8_t b[] =
+                "\xb0\x66\x58\x3a\x9a\xe7\x16\x11\x7c\x01\x81\x2c\xf7\x21\xad\x1c"
+                "oxen-lite 16 byt";
         struct oxl_digest id, other;
         assert_int_equal(store_put(&f->s, OXL_KIND_BLOB, a, 32, &id), 0);
         assert_int_equal(oxl_objects_refresh_lookup(f->s.objects, true, NULL), 0);
@@ -386,6 +435,8 @@ int main(void)
                 X(a_wrong_lookup_with_a_valid_seal_changes_no_answer),
                 T(a_stale_lookup_that_names_packs_which_are_gone_changes_no_answer),
                 T(a_damaged_record_is_passed_over_for_another_copy),
+                T(a_blob_behind_a_damaged_record_header_is_read_through_the_index),
+                T(a_damaged_index_behind_the_lookup_is_told_instead_of_missing),
                 T(the_lookup_is_rewritten_when_the_format_says_so),
                 T(merging_drops_packs_that_are_gone),
                 X(a_collision_behind_a_wrong_lookup_is_still_refused),

@@ -26,7 +26,8 @@ static void the_path_is_the_one_oxen_uses(void **state)
         assert_true(oxl_digest_equal(&d, &back));
         d = oxl_digest_of(OXL_ALGO_BLAKE3, "abc", 3);
         oxl_loose_path(&d, path);
-        assert_string_equal(path, "versions/files/64/37b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85/data");
+        assert_string_equal(path,
+                            "versions/files/64/37b3ac38465133ffb63b75273a8db548c558465d79db03fd359c6cd5bd9d85/data");
         assert_true(oxl_loose_path_parse(OXL_ALGO_BLAKE3, path, &back));
         assert_true(oxl_digest_equal(&d, &back));
 }

@@ -184,6 +184,11 @@ static void a_taken_lock_is_refused_and_its_holder_named(void **state)
         assert_int_equal(strncmp(err.detail, pid, strlen(pid)), 0);
         assert_int_equal(oxl_owner_lock(b, OXL_LOCK_GC, true, 0, NULL, NULL), 0);
         oxl_owner_unlock(a, OXL_LOCK_WRITER);
+        char name[32];
+        name_of(oxl_owner_number(a), name);
+        char *text = place_read(f->place, name, NULL);
+        assert_null(strstr(text, "holds"));
+        free(text);
         assert_int_equal(oxl_owner_lock(b, OXL_LOCK_WRITER, true, 0, NULL, NULL), 0);
         assert_int_equal(oxl_owner_lock(a, OXL_LOCK_WRITER, true, 0, NULL, &err), -OXL_E_LOCKED);
         assert_non_null(strstr(err.detail, "oxen-lite add"));
@@ -271,6 +276,30 @@ static void a_replaced_lock_file_is_an_error(void **state)
         free(path);
 }
 
+static const char *replaced;
+
+static int lock_and_replace(int fd, int cmd, struct flock *lock)
+{
+        int r = oxl_sys_real.ofd_lock(fd, cmd, lock);
+        char *path = place_path(replaced, "locks");
+        assert_int_equal(unlink(path), 0);
+        place_text(replaced, "locks", "");
+        free(path);
+        return r;
+}
+
+static void a_lock_file_replaced_while_an_owner_is_made_is_an_error(void **state)
+{
+        struct fixture *f = *state;
+        struct oxl_sys sys = oxl_sys_real;
+        struct oxl_owner *o;
+        replaced = f->place;
+        sys.ofd_lock = lock_and_replace;
+        oxl_sys = &sys;
+        assert_int_equal(oxl_owner_new(f->fd, "a", &o, NULL), -OXL_E_FILE_LOCK);
+        assert_int_equal(place_count(f->place, "owners"), 0);
+}
+
 static int full_disk(int fd, const char *path, int flags, mode_t mode, uint64_t resolve)
 {
         if (flags & O_CREAT) {
@@ -323,6 +352,7 @@ int main(void)
                 T(waiting_ends_when_the_lock_is_given_back),
                 T(waiting_can_be_cancelled),
                 T(a_replaced_lock_file_is_an_error),
+                T(a_lock_file_replaced_while_an_owner_is_made_is_an_error),
                 T(a_full_disk_gives_an_owner_without_a_file),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

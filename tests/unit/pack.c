@@ -210,10 +210,13 @@ static void a_validly_sealed_index_with_hostile_entries_is_refused(void **state)
         store_only_pack(s, path, &id);
         uint8_t *b = store_file(s, path, &n), *entry = b + le_load64(b + n - 56) + 64, kept[64];
         memcpy(kept, entry, 64);
-        static const struct { size_t at; uint64_t value; } forgeries[] = {
-                { 32, 0 },          { 32, 7 },          { 32, UINT64_MAX - 7 }, { 32, INT64_MAX - 7 },
-                { 40, UINT64_MAX }, { 40, 1u << 30 },   { 48, UINT64_MAX },     { 56, 0 },
-                { 56, 9 },          { 56, 0x0101 },     { 56, 0x040001 },       { 56, UINT64_MAX },
+        static const struct {
+                size_t at;
+                uint64_t value;
+        } forgeries[] = {
+                { 32, 0 },          { 32, 7 },        { 32, UINT64_MAX - 7 }, { 32, INT64_MAX - 7 },
+                { 40, UINT64_MAX }, { 40, 1u << 30 }, { 48, UINT64_MAX },     { 56, 0 },
+                { 56, 9 },          { 56, 0x0101 },   { 56, 0x040001 },       { 56, UINT64_MAX },
         };
         for (size_t i = 0; i < sizeof(forgeries) / sizeof(*forgeries); i++) {
                 le_store64(entry + forgeries[i].at, forgeries[i].value);
@@ -229,8 +232,9 @@ static void a_validly_sealed_index_with_hostile_entries_is_refused(void **state)
                 assert_int_equal(load_index(s, "forged", &forged), -OXL_E_MALFORMED);
                 memcpy(entry, kept, 64);
         }
-        memcpy(entry, entry - 64, 64);
-        memcpy(entry - 64, kept, 64);
+        uint8_t *last = b + n - 128;
+        memcpy(entry, last, 64);
+        memcpy(last, kept, 64);
         reseal(s, "forged", b, n, &forged);
         assert_int_equal(load_index(s, "forged", &forged), -OXL_E_MALFORMED);
         memcpy(entry - 64, entry, 64); /* a duplicate */
@@ -259,6 +263,26 @@ static void a_pack_whose_name_is_not_its_id_is_found_though_it_is_sealed(void **
         memcpy(b + n - 32, seal.bytes, 32);
         store_write_file(s, path, b, n);
         assert_int_equal(load_index(s, path, &id), -OXL_E_SEAL);
+        free(b);
+}
+
+static void a_tree_that_is_stored_once_is_found(void **state)
+{
+        struct store *s = *state;
+        struct oxl_digest id;
+        char path[96];
+        size_t n;
+        assert_int_equal(store_put(s, OXL_KIND_BLOB, "a tree's", 8, &id), 0);
+        store_only_pack(s, path, &id);
+        uint8_t *b = store_file(s, path, &n), *entry = b + n - 128;
+        struct oxl_digest tree = oxl_digest_derive(OXL_CONTEXT_TREE, "a tree's", 8);
+        b[64 + 8] = entry[56] = OXL_KIND_TREE;
+        oxl_digest_store(&tree, b + 64 + 32);
+        oxl_digest_store(&tree, entry);
+        oxl_pack_checksum(64, b + 64, b + 128);
+        reseal(s, "forged", b, n, &id);
+        assert_int_equal(load_index(s, "forged", &id), 0);
+        assert_int_equal(verify(s, "forged", &id), -OXL_E_MALFORMED);
         free(b);
 }
 
@@ -332,8 +356,8 @@ static void verification_goes_on_behind_a_damaged_record(void **state)
         char path[96];
         store_few(s, ids);
         store_only_pack(s, path, &id);
-        store_flip(s, path, 64 + 80, 0);       /* payload of the first record */
-        store_flip(s, path, 64 + 96 + 20, 0);  /* header of the second */
+        store_flip(s, path, 64 + 80, 0);      /* payload of the first record */
+        store_flip(s, path, 64 + 96 + 20, 0); /* header of the second */
         struct oxl_pack *p;
         struct heard heard = { 0 };
         assert_int_equal(open_pack(s, path, &id, &p), 0);
@@ -435,9 +459,11 @@ int main(void)
                 cmocka_unit_test_setup_teardown(every_truncation_and_an_appended_byte_are_found, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_pack_under_another_name_or_of_another_repository_is_found, setup,
                                                 teardown),
-                cmocka_unit_test_setup_teardown(a_validly_sealed_index_with_hostile_entries_is_refused, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_validly_sealed_index_with_hostile_entries_is_refused, setup,
+                                                teardown),
                 cmocka_unit_test_setup_teardown(a_pack_whose_name_is_not_its_id_is_found_though_it_is_sealed, setup,
                                                 teardown),
+                cmocka_unit_test_setup_teardown(a_tree_that_is_stored_once_is_found, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_record_that_the_index_leaves_out_is_found, setup, teardown),
                 cmocka_unit_test_setup_teardown(lengths_near_the_end_of_the_number_range_are_refused, setup, teardown),
                 cmocka_unit_test_setup_teardown(verification_goes_on_behind_a_damaged_record, setup, teardown),

@@ -269,6 +269,24 @@ static void sealed_nonsense_in_head_is_malformed(void **state)
         }
 }
 
+static void sealed_nonsense_in_a_ref_is_malformed(void **state)
+{
+#define HEX63 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
+        static const char *const bodies[] = {
+                HEX63 "f", HEX63 "f\n\n", HEX63 "f\nmore\n", " " HEX63 "f\n", HEX63 "\n", HEX63 "F\n", ""
+        };
+        struct fixture *f = *state;
+        make(f, "refs/heads/main", &f->id[0]);
+        for (size_t i = 0; i < OXL_ARRAY_LEN(bodies); i++) {
+                struct oxl_buf text = OXL_BUF_INIT;
+                assert_int_equal(oxl_buf_append_text(&text, bodies[i], NULL), 0);
+                assert_int_equal(oxl_seal_text(&text, "ref", &f->repo->format.id, "refs/heads/main", NULL), 0);
+                place_write(f->place, ".oxen-lite/refs/heads/main", text.data, text.len);
+                assert_int_equal(read_main(f), -OXL_E_MALFORMED);
+                oxl_buf_done(&text);
+        }
+}
+
 static void a_new_repository_is_on_main_without_commits(void **state)
 {
         struct fixture *f = *state;
@@ -360,6 +378,7 @@ int main(void)
                 T(a_missing_head_is_malformed),
                 T(two_valid_refs_that_were_swapped_are_found),
                 T(sealed_nonsense_in_head_is_malformed),
+                T(sealed_nonsense_in_a_ref_is_malformed),
                 T(a_new_repository_is_on_main_without_commits),
                 T(a_detached_head_moves_by_compare_and_swap),
                 T(refs_are_listed_in_order),

@@ -194,7 +194,7 @@ static void owners_of_a_repository_are_judged_by_the_caller(void **state)
 {
         unsigned n[4] = { 0 };
         struct oxl_sweep_report r = { 0 };
-        struct oxl_sweep_options o = { verdict_of_owner, seen, n, geteuid(), true };
+        struct oxl_sweep_options o = { .owner_alive = verdict_of_owner, .seen = seen, .ctx = n, .uid = geteuid(), .dry_run = true };
         struct oxl_durable *d = NULL;
         int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_int_equal(mkdir("sub", 0755), 0);

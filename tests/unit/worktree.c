@@ -101,8 +101,8 @@ static void items_come_in_the_order_of_paths(void **state)
         name[0] = 'n';
         char long_item[258] = "f";
         memcpy(long_item + 1, name, 256);
-        ASSERT_WALK(d.fd, "", "da", "da/b", "fa/b/c", "Da/b", "fa/z", "Da", "fa\x01", "xa-b", "fa.txt", "llink", long_item,
-                    "fx\ny", "f\xff\xfe");
+        ASSERT_WALK(d.fd, "", "da", "da/b", "fa/b/c", "Da/b", "fa/z", "Da", "fa\x01", "xa-b", "fa.txt", "llink",
+                    long_item, "fx\ny", "f\xff\xfe");
         scratch_done(&d);
 }
 
@@ -323,7 +323,8 @@ static void walk_as_nobody(const struct scratch *d, struct oxl_buf *ret)
                         _exit(2);
                 while (oxl_walk_next(w, &item, NULL) == 0) {
                         char c = letter_of(&item);
-                        if (oxl_buf_append(&s.text, &c, 1, NULL) < 0 || oxl_buf_append_text(&s.text, item.path, NULL) < 0 ||
+                        if (oxl_buf_append(&s.text, &c, 1, NULL) < 0 ||
+                            oxl_buf_append_text(&s.text, item.path, NULL) < 0 ||
                             oxl_buf_append_text(&s.text, " ", NULL) < 0)
                                 _exit(3);
                 }
