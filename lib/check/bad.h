@@ -18,7 +18,7 @@ struct oxl_bad {
         char *detail; /* owned; may be NULL */
         struct oxl_digest got;
         char expected[24], actual[24]; /* SIZE_WRONG */
-        char **affects; /* owned */
+        char **affects;                /* owned */
         size_t n_affects;
         uint64_t affects_total;
 };
@@ -32,8 +32,8 @@ struct oxl_bad_list {
 void oxl_bad_list_done(struct oxl_bad_list *l);
 /* Adds an object. *ret (may be NULL) is valid until the next addition. NOMEM. */
 OXL_MUST_CHECK int oxl_bad_add(struct oxl_bad_list *l, enum oxl_problem problem, enum oxl_kind kind,
-                               const struct oxl_digest *id, const char *path, const char *detail,
-                               struct oxl_bad **ret, struct oxl_error *err);
+                               const struct oxl_digest *id, const char *path, const char *detail, struct oxl_bad **ret,
+                               struct oxl_error *err);
 /* Sorts by id, for find. */
 void oxl_bad_sort(struct oxl_bad_list *l);
 /* The first with this id in a sorted list, and the number of them. */

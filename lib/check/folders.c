@@ -10,7 +10,7 @@
 #include "os/fdio.h"
 
 struct names {
-        struct oxl_buf text;  /* NUL-ended names, one after another */
+        struct oxl_buf text;   /* NUL-ended names, one after another */
         struct oxl_buf starts; /* size_t each */
 };
 

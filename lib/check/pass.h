@@ -159,8 +159,9 @@ OXL_MUST_CHECK int oxl_check_journal(struct oxl_check *c, struct oxl_error *err)
 OXL_MUST_CHECK int oxl_check_packs(struct oxl_check *c, struct oxl_error *err);   /* pass_packs.c */
 OXL_MUST_CHECK int oxl_check_lookup(struct oxl_check *c, struct oxl_error *err);  /* pass_lookup.c */
 OXL_MUST_CHECK int oxl_check_loose(struct oxl_check *c, struct oxl_error *err);   /* pass_loose.c */
-OXL_MUST_CHECK int oxl_check_graph(struct oxl_check *c, struct oxl_error *err);   /* pass_graph.c: commits, trees, blobs */
-OXL_MUST_CHECK int oxl_check_staged(struct oxl_check *c, struct oxl_error *err);  /* pass_index.c: staged blobs */
+OXL_MUST_CHECK int oxl_check_graph(struct oxl_check *c,
+                                   struct oxl_error *err); /* pass_graph.c: commits, trees, blobs */
+OXL_MUST_CHECK int oxl_check_staged(struct oxl_check *c, struct oxl_error *err);    /* pass_index.c: staged blobs */
 OXL_MUST_CHECK int oxl_check_leftovers(struct oxl_check *c, struct oxl_error *err); /* pass_leftovers.c */
 
 /* Is the blob @id whole somewhere? Asks the object store when no pass has seen it so, which lists again first.

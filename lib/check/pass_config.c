@@ -39,8 +39,8 @@ int oxl_check_config(struct oxl_check *c, struct oxl_error *err)
         if (r < 0)
                 return r;
         if (look.state == OXL_LOOK_ABSENT)
-                return oxl_check_report(c, &(struct oxl_report){ .problem = OXL_P_CONFIG_MISSING, .path = "config.json" },
-                                        err);
+                return oxl_check_report(
+                        c, &(struct oxl_report){ .problem = OXL_P_CONFIG_MISSING, .path = "config.json" }, err);
         if (look.state == OXL_LOOK_UNREADABLE)
                 return oxl_check_report_error(c, OXL_P_UNREADABLE, "config.json", "", &look.why, err);
         c->result.files++;

@@ -66,14 +66,17 @@ static void nominate_from_text(struct election *e, const struct oxl_buf *text)
 
 static int nominate_pack(void *ctx, const struct oxl_digest *id, struct oxl_error *err)
 {
-        struct { struct oxl_check *c; struct election *e; } *both = ctx;
+        struct {
+                struct oxl_check *c;
+                struct election *e;
+        } *both = ctx;
         char path[96];
         uint8_t header[OXL_PACK_HEADER_BYTES];
         (void)err; /* a pack that cannot be read has no vote; its own pass reports it */
         oxl_pack_path(id, path);
-        cleanup_fd int fd = both->e->voters < VOTERS_MAX ?
-                                    oxl_open_beneath(both->c->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0) :
-                                    -1;
+        cleanup_fd int fd = both->e->voters < VOTERS_MAX
+                                    ? oxl_open_beneath(both->c->root_fd, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0)
+                                    : -1;
         if (fd < 0 || oxl_fd_pread_full(fd, header, sizeof header, 0) != (ssize_t)sizeof header)
                 return 0;
         struct candidate *named = nominate(both->e, header + 32);
@@ -182,7 +185,10 @@ static int guess_algo(struct oxl_check *c, const struct oxl_buf *text)
 static int reconstruct(struct oxl_check *c, const struct oxl_buf *text, struct oxl_error *err)
 {
         struct election e = { 0 };
-        struct { struct oxl_check *c; struct election *e; } both = { c, &e };
+        struct {
+                struct oxl_check *c;
+                struct election *e;
+        } both = { c, &e };
         nominate_from_text(&e, text);
         OXL_IGNORE(oxl_pack_list(c->root_fd, nominate_pack, &both, NULL), "their own pass reports it");
         ask_sealed(c, &e, "HEAD", "HEAD");
@@ -199,7 +205,8 @@ int oxl_check_format(struct oxl_check *c, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         enum oxl_look_state state;
-        int r = oxl_check_file(c, "format", OXL_P_FORMAT_MISSING, OXL_P_FORMAT_DAMAGED, look_format, &text, &state, err);
+        int r = oxl_check_file(c, "format", OXL_P_FORMAT_MISSING, OXL_P_FORMAT_DAMAGED, look_format, &text, &state,
+                               err);
         if (r < 0)
                 return r;
         c->have_id = c->have_algo = state == OXL_LOOK_GOOD || state == OXL_LOOK_TRANSIENT;

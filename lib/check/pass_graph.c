@@ -109,8 +109,8 @@ static int add_bad_commit(struct graph *g, const struct pending *p, const struct
         bool root = p->child.algo == OXL_ALGO_NONE;
         const char *ref = g->c->refs[p->ref].name;
         struct oxl_bad *b;
-        enum oxl_problem problem = why->code == OXL_E_OBJECT_MISSING || why->code == 0 ? OXL_P_COMMIT_MISSING :
-                                                                                          OXL_P_COMMIT_DAMAGED;
+        enum oxl_problem problem =
+                why->code == OXL_E_OBJECT_MISSING || why->code == 0 ? OXL_P_COMMIT_MISSING : OXL_P_COMMIT_DAMAGED;
         int r = oxl_bad_add(&g->bad, root ? OXL_P_REF_DANGLING : problem, OXL_KIND_COMMIT, &p->id,
                             root ? ref : "versions/packs", why->detail, &b, err);
         if (r < 0)
@@ -148,9 +148,9 @@ static int visit_commit(struct graph *g, const struct pending *p, struct oxl_err
         if (r < 0)
                 return r;
         if (slot->flags & OXL_KNOWN_NEEDED) /* every ref to a bad commit is told of, a parent once */
-                return slot->flags & OXL_KNOWN_BAD && p->child.algo == OXL_ALGO_NONE && !g->walk.quiet ?
-                               add_bad_commit(g, p, &why, err) :
-                               0;
+                return slot->flags & OXL_KNOWN_BAD && p->child.algo == OXL_ALGO_NONE && !g->walk.quiet
+                               ? add_bad_commit(g, p, &why, err)
+                               : 0;
         slot->flags |= OXL_KNOWN_NEEDED;
         r = oxl_commit_read(c->objects, &p->id, &commit, &why);
         if (r == 0) {
@@ -163,8 +163,8 @@ static int visit_commit(struct graph *g, const struct pending *p, struct oxl_err
         if (g->walk.quiet)
                 return 0;
         if (oxl_check_is_unreadable(&why))
-                return oxl_check_report_error(c, OXL_P_UNREADABLE, why.path[0] ? why.path[0] : "versions/packs", "", &why,
-                                              err);
+                return oxl_check_report_error(c, OXL_P_UNREADABLE, why.path[0] ? why.path[0] : "versions/packs", "",
+                                              &why, err);
         slot->flags |= OXL_KNOWN_BAD;
         return add_bad_commit(g, p, &why, err);
 }

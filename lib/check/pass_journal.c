@@ -86,7 +86,8 @@ static int collect_operation(void *ctx, const struct oxl_operation *op, struct o
 {
         struct reading *rd = ctx;
         struct stat st;
-        if (!op->ref || strncmp(op->ref, "refs/", 5) != 0 || is_open(rd->l, op->intent) || listed(&rd->l->seen, op->ref))
+        if (!op->ref || strncmp(op->ref, "refs/", 5) != 0 || is_open(rd->l, op->intent) ||
+            listed(&rd->l->seen, op->ref))
                 return 0;
         int r = oxl_buf_append(&rd->l->seen, op->ref, strlen(op->ref) + 1, err);
         if (r < 0 || !op->new_id)
@@ -201,8 +202,9 @@ static int check_unborn(struct oxl_check *c, const struct journal_look *l, struc
                 return 0;
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         if (errno == ENOENT || errno == ENOTDIR)
-                OXL_IGNORE(OXL_FAIL_WHY(&why, MALFORMED, c->head, "HEAD names it, and the index was made from a commit"),
-                           "reported next");
+                OXL_IGNORE(
+                        OXL_FAIL_WHY(&why, MALFORMED, c->head, "HEAD names it, and the index was made from a commit"),
+                        "reported next");
         else
                 OXL_IGNORE(OXL_FAIL_OS(&why, FILE_STAT, c->head), "reported next");
         return oxl_check_report_error(c, OXL_P_REF_MISSING, c->head, "", &why, err);

@@ -19,9 +19,9 @@ struct lookup_file {
         uint64_t size, packs, entries, at;
         struct oxl_hasher seal;
         uint8_t fixed[FIXED];
-        uint8_t *ids;          /* owned */
-        uint64_t (*sum)[2];    /* owned; by position of the pack */
-        uint8_t *piece;        /* owned */
+        uint8_t *ids;       /* owned */
+        uint64_t (*sum)[2]; /* owned; by position of the pack */
+        uint8_t *piece;     /* owned */
         uint8_t last[OXL_LOOKUP_ENTRY_BYTES];
         uint64_t seen;
 };
@@ -166,10 +166,9 @@ static int compare_packs(const void *a, const void *b)
 static int compare_with_packs(struct oxl_check *c, const struct lookup_file *f, struct oxl_error *err)
 {
         for (size_t i = 0; i < f->packs; i++) {
-                const struct oxl_check_pack *p =
-                        c->n_packs ? bsearch(f->ids + i * OXL_DIGEST_BYTES, c->packs, c->n_packs, sizeof *c->packs,
-                                             compare_packs) :
-                                     NULL;
+                const struct oxl_check_pack *p = c->n_packs ? bsearch(f->ids + i * OXL_DIGEST_BYTES, c->packs,
+                                                                      c->n_packs, sizeof *c->packs, compare_packs)
+                                                            : NULL;
                 if (p && p->indexed && (p->sum[0] != f->sum[i][0] || p->sum[1] != f->sum[i][1]))
                         return malformed(err, "it lists other objects than the packs have");
         }

@@ -53,7 +53,6 @@ static int check_blob(struct oxl_check *c, const char *path, const struct oxl_di
         return 0;
 }
 
-
 static bool is_layout_folder(const char *name, int depth)
 {
         size_t n = strlen(name);

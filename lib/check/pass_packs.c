@@ -206,8 +206,8 @@ static void add_to_sum(struct oxl_check_pack *pack, const struct oxl_pack_entry 
         pack->sum[1] += le_load64(d.bytes + 8);
 }
 
-static int learn_entries(struct oxl_check *c, struct oxl_pack *p, const struct suspects *s,
-                         struct oxl_check_pack *pack, struct oxl_error *err)
+static int learn_entries(struct oxl_check *c, struct oxl_pack *p, const struct suspects *s, struct oxl_check_pack *pack,
+                         struct oxl_error *err)
 {
         pack->indexed = true;
         for (uint64_t i = 0; i < oxl_pack_entries(p); i++) {

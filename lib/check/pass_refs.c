@@ -71,7 +71,8 @@ static int look_sealed_ref(struct oxl_check *c, void *ctx, struct oxl_error *err
                 if (r < 0 || s->symbolic)
                         return r;
         }
-        return parse_id_line(body, &s->id) ? 0 : OXL_FAIL_WHY(err, MALFORMED, s->path, "it does not hold one commit id");
+        return parse_id_line(body, &s->id) ? 0
+                                           : OXL_FAIL_WHY(err, MALFORMED, s->path, "it does not hold one commit id");
 }
 
 /* Keeps the commit for the graph. */

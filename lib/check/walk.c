@@ -19,8 +19,8 @@ struct oxl_walk_step {
 
 /* What points to a node. */
 struct from {
-        const struct oxl_tree_entry *entry;  /* NULL: a root tree */
-        const struct oxl_walk_step *parent;  /* the inner node that the entry is in; NULL: it names a folder */
+        const struct oxl_tree_entry *entry; /* NULL: a root tree */
+        const struct oxl_walk_step *parent; /* the inner node that the entry is in; NULL: it names a folder */
         struct oxl_bytes bound;
 };
 
@@ -62,7 +62,7 @@ static const char *fit_problem(const struct oxl_tree_node *node, const struct ox
         if (oxl_tree_name_compare(t->last.name, t->last.name_len, (const char *)f->bound.data, f->bound.len) >= 0)
                 return "its names reach into the next node";
         return oxl_tree_ends(node->level, node->entries, t->last.name, t->last.name_len) ? NULL
-                                                                                        : "it ends at the wrong place";
+                                                                                         : "it ends at the wrong place";
 }
 
 /* Puts a tree that cannot be used on the list, unless nobody wants to hear of it. */
@@ -74,8 +74,8 @@ static int add_bad_tree(struct oxl_tree_walk *w, const struct oxl_digest *id, co
         if (w->quiet || w->commit)
                 return 0;
         if (oxl_check_is_unreadable(why))
-                return oxl_check_report_error(w->c, OXL_P_UNREADABLE, why->path[0] ? why->path[0] : "versions/packs", "",
-                                              why, err);
+                return oxl_check_report_error(w->c, OXL_P_UNREADABLE, why->path[0] ? why->path[0] : "versions/packs",
+                                              "", why, err);
         int r = oxl_bad_add(w->bad, damaged ? OXL_P_TREE_DAMAGED : OXL_P_TREE_MISSING, OXL_KIND_TREE, id,
                             "versions/packs", why->detail, &b, err);
         if (r == 0 && why->code == OXL_E_OBJECT_CORRUPT)

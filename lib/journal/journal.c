@@ -92,7 +92,7 @@ static int set_option(struct oxl_journal *j, int option, int value, struct oxl_e
 /* @set, then @get must yield @value. */
 static int set_pragma(struct oxl_journal *j, const char *set, const char *get, int64_t value, struct oxl_error *err)
 {
-        int64_t found;
+        int64_t found = -1;
         int r = oxl_journal_exec(j, set, err);
         if (r == 0)
                 r = oxl_journal_query(j, get, &found, err);

@@ -71,9 +71,8 @@ void oxl_journal_copy_remove(struct oxl_journal *j)
         if (!j->copy_dir)
                 return;
         cleanup_fd int dirfd = oxl_fd_open(AT_FDCWD, j->copy_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-        if (dirfd < 0)
-                return;
-        remove_files(dirfd);
+        if (dirfd >= 0)
+                remove_files(dirfd); /* without it, it may be empty yet */
         if (oxl_sys->unlinkat(AT_FDCWD, j->copy_dir, AT_REMOVEDIR) == 0) {
                 free(j->copy_dir);
                 j->copy_dir = NULL;
@@ -153,7 +152,7 @@ static bool same_snapshot(const struct snapshot *a, const struct snapshot *b)
 /* 1: the copy may be torn. */
 static int copy_once(const struct oxl_journal *j, int from_dir, int to_dir, struct oxl_error *err)
 {
-        struct snapshot before, after;
+        struct snapshot before = { 0 }, after = { 0 };
         int r = take_snapshot(j, from_dir, &before, err);
         for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(copied); i++)
                 r = copy_file(j, from_dir, to_dir, copied[i], err);

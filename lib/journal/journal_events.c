@@ -195,7 +195,7 @@ static int insert(struct oxl_journal *j, const struct oxl_event *e, const uint8_
 
 int oxl_event_append(struct oxl_journal *j, struct oxl_event *e, struct oxl_error *err)
 {
-        struct oxl_chain at;
+        struct oxl_chain at = { 0 };
         if (strlen(e->body) > OXL_JOURNAL_BODY_MAX)
                 return OXL_FAIL_WHY(err, LIMIT, j->path, "an intent or outcome is larger than 64 MiB");
         int r = find_tail(j, &at, err);

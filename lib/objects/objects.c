@@ -224,7 +224,7 @@ static int find_in_lookup(struct oxl_objects *o, struct prefix *p, struct oxl_er
 static int find_in_packs(struct oxl_objects *o, struct prefix *p, struct oxl_error *ret_worst)
 {
         for (size_t n = 0; n < o->count; n++) {
-                struct oxl_pack *pack;
+                struct oxl_pack *pack = NULL;
                 if (o->packs[n].covered)
                         continue;
                 if (oxl_store_pack(o, n, true, &pack, ret_worst) < 0)
@@ -295,7 +295,7 @@ static void count_uncovered(struct oxl_objects *o, uint64_t *ret_packs, uint64_t
 {
         *ret_packs = *ret_entries = 0;
         for (size_t i = 0; i < o->count; i++) {
-                struct oxl_pack *pack;
+                struct oxl_pack *pack = NULL;
                 if (o->packs[i].covered || oxl_store_pack(o, i, false, &pack, NULL) < 0)
                         continue;
                 *ret_packs += 1;
@@ -306,8 +306,8 @@ static void count_uncovered(struct oxl_objects *o, uint64_t *ret_packs, uint64_t
 static int take_hits(struct rewrite *w, const struct oxl_pack *pack, struct oxl_error *err)
 {
         size_t need = w->count + (size_t)oxl_pack_entries(pack);
-        if (need > w->cap) {
-                size_t cap = need > 2 * w->cap ? need : 2 * w->cap;
+        if (need > w->cap || !w->hits) {
+                size_t cap = need >= 2 * w->cap ? need + 1 : 2 * w->cap;
                 struct oxl_lookup_hit *hits = reallocarray(w->hits, cap, sizeof(*hits));
                 if (!hits)
                         return OXL_FAIL_PLAIN(err, NOMEM);
@@ -333,7 +333,7 @@ static int gather(struct oxl_objects *o, struct rewrite *w, struct oxl_error *er
                 return OXL_FAIL_PLAIN(err, NOMEM);
         for (size_t i = 0; i < o->count; i++) {
                 struct oxl_lookup_source source = { .id = o->packs[i].id, .old = UINT32_MAX };
-                struct oxl_pack *pack;
+                struct oxl_pack *pack = NULL;
                 if (o->packs[i].covered) {
                         source.old = oxl_lookup_pack_position(o->lookup, &o->packs[i].id);
                 } else {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Reading packs. Everything that comes from the file is hostile until checked: lengths and offsets against the size that
- * fstat gave, before anything is allocated or read by them.
+ * Reading packs. Everything that comes from the file is hostile until checked: lengths and offsets against the size
+ * that fstat gave, before anything is allocated or read by them.
  *
  * States: open (header and trailer make sense) -> index loaded (sealed, id proven, canonical). A record is believed by
  * its own checksum or by the sealed index; a payload only by its digest, which is the caller's part.

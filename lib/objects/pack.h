@@ -53,8 +53,9 @@ OXL_MUST_CHECK int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_en
                                     size_t n, struct oxl_error *err);
 
 /* Verifies everything: header, seal, id, each record header against the index, each payload against its digest, second
- * copies, filler and padding zero, no gaps. Reads sequentially in a fixed amount of memory besides the index. @seen (may be NULL) hears of
- * each damaged record and verification goes on; without @seen the first damage is returned.
+ * copies, filler and padding zero, no gaps. Reads sequentially; needs the index, one window and four bytes per record.
+ * @seen (may be NULL) hears of each damaged or unreadable record (kind 0: of a gap), and verification goes on; in the end
+ * the first damage is returned, or the first FILE_READ if there was one. Without @seen the first of either ends it.
  * 0 whole; MALFORMED, SEAL, OBJECT_CORRUPT, FILE_READ, CANCELLED. */
 typedef void oxl_pack_damage_fn(void *ctx, const struct oxl_pack_entry *e, const struct oxl_error *why);
 OXL_MUST_CHECK int oxl_pack_verify(struct oxl_pack *p, oxl_pack_damage_fn *seen, void *ctx, const atomic_bool *cancel,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Proving a pack whole, in one sequential pass: from the header to the index, what lies there must be exactly the
- * records of the index, in order of their offsets, with nothing but filler between them. Together with the seal (header,
- * index, trailer) this looks at every bit of the file: tests/unit/pack.c flips each one.
+ * records of the index, in order of their offsets, with nothing but filler between them. Together with the seal
+ * (header, index, trailer) this looks at every bit of the file: tests/unit/pack.c flips each one.
  *
  * Besides the index, it needs one window and four bytes per record.
  */
@@ -180,7 +180,7 @@ static int compare_offsets(const void *a, const void *b, void *ctx)
 /* Positions of the index entries in the order of their offsets; to be freed. */
 static int sort_offsets(struct oxl_pack *p, uint32_t **ret, struct oxl_error *err)
 {
-        uint32_t *order = malloc((size_t)p->entries * sizeof(*order) + 1);
+        uint32_t *order = calloc((size_t)p->entries + 1, sizeof(*order));
         if (!order)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         for (uint32_t i = 0; i < p->entries; i++)

@@ -2,9 +2,9 @@
 /*
  * Put sessions: objects become files that are durable but have no name yet.
  *
- * "Already stored" is never believed: what the session itself wrote is known; what the store has is read and hashed, and
- * for XXH3-128, which does not resist people, compared byte for byte. A copy that fails is left where it is and a good one
- * stored beside or (loose) over it.
+ * "Already stored" is never believed: what the session itself wrote is known; what the store has is read and hashed,
+ * and for XXH3-128, which does not resist people, compared byte for byte. A copy that fails is left where it is and a
+ * good one stored beside or (loose) over it.
  *
  * Order: content -> finish (indexes, then every temp synced) -> [the caller's intent] -> publish (renames) -> [the
  * caller's barrier, which also covers the folders of objects that were only found: a dead process may have renamed them
@@ -75,7 +75,7 @@ void oxl_put_limit_packs(struct oxl_put *p, uint64_t bytes)
 
 static void free_items(struct oxl_put *p)
 {
-        for (size_t i = 0; i < p->item_count; i++) {
+        for (size_t i = 0; p->items && i < p->item_count; i++) {
                 char *temp, *target;
                 memcpy(&temp, &p->items[i].temp, sizeof(temp));
                 memcpy(&target, &p->items[i].target, sizeof(target));

@@ -9,9 +9,9 @@
 #define OXL_SCAN_PIECE_BYTES (256u << 10)
 
 /*
- * Hands the content of @fd, from 0 to the size that fstat gives, to @h and then to @sink (either may be NULL), in order.
- * Holes reach the sink as one or more calls with NULL. The position of @fd moves. *ret_bytes is what was read: less than
- * the size when the file is cut short meanwhile. FILE_READ, CANCELLED, NOMEM, or what @sink returns.
+ * Hands the content of @fd, from 0 to the size that fstat gives, to @h and then to @sink (either may be NULL), in
+ * order. Holes reach the sink as one or more calls with NULL. The position of @fd moves. *ret_bytes is what was read:
+ * less than the size when the file is cut short meanwhile. FILE_READ, CANCELLED, NOMEM, or what @sink returns.
  */
 OXL_MUST_CHECK int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx,
                                const atomic_bool *cancel, uint64_t *ret_bytes, struct oxl_error *err);

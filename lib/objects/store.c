@@ -161,8 +161,10 @@ static bool is_medium(enum oxl_code code)
 int oxl_store_pack(struct oxl_objects *o, size_t i, bool index, struct oxl_pack **ret, struct oxl_error *err)
 {
         struct oxl_store_pack *sp = &o->packs[i];
-        if (index && sp->broken.code != 0)
-                return oxl_error_copy(err, &sp->broken);
+        if (index && sp->broken.code != 0) {
+                OXL_IGNORE(oxl_error_copy(err, &sp->broken), "the code is known");
+                return -(int)sp->broken.code;
+        }
         if (!sp->open) {
                 char path[96];
                 if (o->open >= OPEN_MAX)
@@ -330,7 +332,7 @@ static int search_hit(struct oxl_search *s, const struct oxl_lookup_hit *hit, st
         struct oxl_store_pack *sp = find_pack(o, &id, o->count);
         if (!sp)
                 return NEXT; /* removed since the lookup was written */
-        struct oxl_pack *pack;
+        struct oxl_pack *pack = NULL;
         struct oxl_pack_entry e;
         if (oxl_store_pack(o, (size_t)(sp - o->packs), false, &pack, &why) < 0)
                 return note_pack(s, &why, err);
@@ -361,7 +363,7 @@ static int search_lookup(struct oxl_search *s, struct oxl_error *err)
 static int search_pack(struct oxl_search *s, size_t n, struct oxl_error *err)
 {
         struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_pack *pack;
+        struct oxl_pack *pack = NULL;
         if (oxl_store_pack(s->o, n, true, &pack, &why) < 0)
                 return note_pack(s, &why, err);
         for (uint64_t i = oxl_pack_lower_bound(pack, s->id->bytes); i < oxl_pack_entries(pack); i++) {
@@ -525,8 +527,8 @@ static void sum_pack(struct sum *sum, const struct oxl_pack *p, uint32_t positio
         }
 }
 
-/* Sums the indexes of the covered packs; @ret_in says which positions of the lookup's list took part. *ret_all: all that
- * the medium has; damaged packs are known as such. */
+/* Sums the indexes of the covered packs; @ret_in says which positions of the lookup's list took part. *ret_all: all
+ * that the medium has; damaged packs are known as such. */
 static int sum_packs(struct oxl_search *s, struct sum *sum, bool *ret_in, bool *ret_all, struct oxl_error *err)
 {
         struct oxl_objects *o = s->o;
@@ -536,7 +538,7 @@ static int sum_packs(struct oxl_search *s, struct sum *sum, bool *ret_in, bool *
                 if (position == UINT32_MAX)
                         continue;
                 struct oxl_error why = OXL_ERROR_INIT;
-                struct oxl_pack *pack;
+                struct oxl_pack *pack = NULL;
                 if (oxl_store_pack(o, i, true, &pack, &why) < 0) {
                         *ret_all &= !is_medium(why.code);
                         int r = note_pack(s, &why, err);

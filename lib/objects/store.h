@@ -54,8 +54,8 @@ OXL_MUST_CHECK int oxl_copy_read(struct oxl_copy *c, void *buf, struct oxl_error
 OXL_MUST_CHECK int oxl_copy_corrupt(const struct oxl_copy *c, const struct oxl_digest *want,
                                     const struct oxl_digest *got, struct oxl_error *err);
 
-/* Judges a copy: 0 good, the search ends and the copy is kept; MALFORMED, SEAL, OBJECT_CORRUPT, LIMIT, FILE_*: the next copy is
- * tried; every other error ends the search. */
+/* Judges a copy: 0 good, the search ends and the copy is kept; MALFORMED, SEAL, OBJECT_CORRUPT, LIMIT, FILE_*: the next
+ * copy is tried; every other error ends the search. */
 typedef int oxl_copy_fn(void *ctx, struct oxl_copy *c, struct oxl_error *err);
 
 struct oxl_search {

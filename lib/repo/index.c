@@ -166,7 +166,7 @@ static int load_delta(struct oxl_index *x, int fd, struct oxl_error *err)
 
 static int add_sample(struct oxl_index *x, size_t at, const struct oxl_buf *before, size_t *cap, struct oxl_error *err)
 {
-        if (!x->samples || x->n_samples == *cap) {
+        if (x->n_samples == *cap) {
                 size_t want = *cap * 2 + 8;
                 void *p = realloc(x->samples, want * sizeof *x->samples);
                 if (!p)
@@ -299,6 +299,7 @@ int oxl_index_open(int root_fd, const struct oxl_repo_id *id, enum oxl_algo blob
                 int r = open_once(root_fd, id, blob_algo, &x, err);
                 if (r < 0)
                         return r;
+                OXL_ASSERT(x); /* gcc cannot see it through the cleanup attribute */
                 if (r == 0) {
                         r = finish_open(x, err);
                         if (r == 0)

@@ -63,13 +63,14 @@ static int find_head(struct status *s, struct oxl_error *err)
 
 /* @entry (NULL or kind NONE: not in the index) against what HEAD has at its path (NULL: nothing). */
 static int compare_with_head(struct status *s, const struct oxl_index_entry *entry, const struct oxl_tree_item *item,
-                             const char *path, struct oxl_error *err)
+                             struct oxl_error *err)
 {
         bool live = entry && entry->kind != OXL_ENTRY_NONE;
         if (!live && !item)
                 return 0;
         if (live && item && entry->kind == item->kind && oxl_digest_equal(&entry->id, &item->id))
                 return 0;
+        const char *path = entry ? entry->path : item->path;
         return report(s, !item ? OXL_STAGED_ADDED : !live ? OXL_STAGED_REMOVED : OXL_STAGED_MODIFIED, path, NULL, err);
 }
 
@@ -88,7 +89,7 @@ static int report_staged_entries(struct status *s, struct oxl_index_cursor *c, s
                 if (found < 0)
                         return found;
                 bool in_head = found == 0 && item.kind != OXL_ENTRY_DIRECTORY;
-                r = compare_with_head(s, &e, in_head ? &item : NULL, e.path, err);
+                r = compare_with_head(s, &e, in_head ? &item : NULL, err);
         }
         return r < 0 ? r : 0;
 }
@@ -100,8 +101,7 @@ static int merge_step(struct status *s, const struct oxl_index_entry *e, const s
         int order = !e ? 1 : !item ? -1 : oxl_path_compare(e->path, e->path_len, item->path, item->path_len);
         *ret_entry_used = order <= 0;
         *ret_item_used = order >= 0;
-        return compare_with_head(s, order <= 0 ? e : NULL, order >= 0 ? item : NULL, order <= 0 ? e->path : item->path,
-                                 err);
+        return compare_with_head(s, order <= 0 ? e : NULL, order >= 0 ? item : NULL, err);
 }
 
 static int merge_with_tree(struct status *s, struct oxl_index_cursor *c, struct oxl_tree_cursor *t,

@@ -247,7 +247,8 @@ def main():
             tips += [body.group(1).decode()] if body else []
     read_config()
     read_index(objects, loose)
-    read_journal()
+    if os.path.exists(os.path.join(ROOT, "journal.db")):     # not canonical: losing it loses no content
+        read_journal()
     seen, trees = set(), set()
     while tips:
         ident = tips.pop()

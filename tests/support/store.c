@@ -28,7 +28,7 @@ void store_setup(struct store *s, enum oxl_algo algo)
 {
         oxl_digest_setup();
         *s = (struct store){ .root_fd = -1 };
-        strcpy(s->path, "/tmp/oxl-test-XXXXXX");
+        snprintf(s->path, sizeof(s->path), "/tmp/oxl-test-XXXXXX");
         assert_non_null(mkdtemp(s->path));
         s->root_fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_true(s->root_fd >= 0);
@@ -180,7 +180,7 @@ size_t store_count(struct store *s, const char *dir, char *ret_name)
                 if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
                         continue;
                 if (ret_name)
-                        strcpy(ret_name, e->d_name);
+                        memcpy(ret_name, e->d_name, strlen(e->d_name) + 1);
                 n++;
         }
         closedir(d);

@@ -2,9 +2,10 @@
 /*
  * killat N COMMAND [ARG ...]: runs COMMAND and kills it with SIGKILL as it enters its Nth system call that changes files (N from 1);
  * N = 0 lets it run to its end.
+ * killat -e HOOK COMMAND [ARG ...]: stops it at each such call, runs `sh HOOK N NAME` while it stands still, and lets it go on.
  *
  * Writes one line to descriptor 3: `killed <name>` or `ended <exit status> <number of such calls>`.
- * Exit status: 0 killed, 1 it ended by itself before that, 2 the tool failed.
+ * Exit status: 0 killed, 1 it ended by itself before that, 2 the tool (or the hook) failed; with it the program is killed.
  * Works through ptrace, so the program is the real one, SQLite's calls included. One thread is followed.
  */
 #include <errno.h>
@@ -14,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
@@ -101,26 +103,54 @@ static bool next_entry(pid_t pid, struct ptrace_syscall_info *info, int *status)
         }
 }
 
+/* The traced program stands still until the hook has ended. */
+static void run_hook(const char *hook, unsigned long n, const char *name)
+{
+        char number[24];
+        int status;
+        snprintf(number, sizeof number, "%lu", n);
+        pid_t pid = fork();
+        if (pid < 0)
+                fail("killat: fork");
+        if (pid == 0) {
+                execl("/bin/sh", "sh", hook, number, name, (char *)NULL);
+                _exit(127);
+        }
+        if (waitpid(pid, &status, 0) < 0)
+                fail("killat: waitpid");
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+                fprintf(stderr, "killat: %s failed at call %lu, %s\n", hook, n, name);
+                exit(2);
+        }
+}
+
 int main(int argc, char **argv)
 {
         struct ptrace_syscall_info info;
-        unsigned long seen = 0, at = argc > 2 ? strtoul(argv[1], NULL, 10) : 0;
+        bool each = argc > 3 && strcmp(argv[1], "-e") == 0;
+        const char *hook = each ? argv[2] : NULL;
+        unsigned long seen = 0, at = argc > 2 && !each ? strtoul(argv[1], NULL, 10) : 0;
         int status;
         if (argc < 3) {
-                fprintf(stderr, "usage: killat N COMMAND [ARG ...]\n");
+                fprintf(stderr, "usage: killat N COMMAND [ARG ...]\n       killat -e HOOK COMMAND [ARG ...]\n");
                 return 2;
         }
         pid_t pid = fork();
         if (pid < 0)
                 fail("killat: fork");
         if (pid == 0)
-                run_child(argv + 2);
+                run_child(argv + (each ? 3 : 2));
         if (waitpid(pid, &status, 0) < 0 || !WIFSTOPPED(status) ||
             ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL)) < 0)
                 fail("killat: start");
         while (next_entry(pid, &info, &status)) {
                 const char *name = changing(&info);
-                if (name && ++seen == at) {
+                if (!name)
+                        continue;
+                seen++;
+                if (hook)
+                        run_hook(hook, seen, name);
+                if (seen == at) {
                         kill(pid, SIGKILL);
                         waitpid(pid, &status, 0);
                         dprintf(3, "killed %s\n", name);

@@ -2,10 +2,10 @@
 /* fsck: what each problem looks like from outside, beside running writers, on repositories that open refuses. */
 #include <errno.h>
 #include <fcntl.h>
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +15,10 @@
 
 #include <cmocka.h>
 
+#include "objects/commit.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
+#include "objects/tree_internal.h"
 #include "repo/repo.h"
 #include "support/checked.h"
 #include "support/fault.h"
@@ -37,12 +39,12 @@ static int teardown(void **state)
         return 0;
 }
 
-#define expect_only(k, problem, where)                                              \
-        do {                                                                        \
-                if (checked_count(k, problem, where) != 1 || (k)->n_found != 1)     \
-                        checked_print(k);                                           \
-                assert_int_equal(checked_count(k, problem, where), 1);              \
-                assert_int_equal((k)->n_found, 1);                                  \
+#define expect_only(k, problem, where)                                          \
+        do {                                                                    \
+                if (checked_count(k, problem, where) != 1 || (k)->n_found != 1) \
+                        checked_print(k);                                       \
+                assert_int_equal(checked_count(k, problem, where), 1);          \
+                assert_int_equal((k)->n_found, 1);                              \
         } while (0)
 
 static void run(struct checked *k)
@@ -441,6 +443,49 @@ static void unreachable_objects_are_counted_and_no_finding(void **state)
         assert_int_equal(k->result.unreachable, 1);
 }
 
+static void index_pack_and_head_are_named_when_they_are_lost_or_damaged(void **state)
+{
+        static const char *const lost[] = { "HEAD", "index", "index.delta" };
+        static const enum oxl_problem missing[] = { OXL_P_HEAD_MISSING, OXL_P_INDEX_MISSING, OXL_P_INDEX_MISSING };
+        struct checked *k = *state;
+        char *pack = nth(k, "versions/packs/", 0);
+        for (size_t i = 0; i < sizeof lost / sizeof lost[0]; i++) {
+                size_t n;
+                char *bytes = place_read(k->root, lost[i], &n);
+                drop(k, lost[i]);
+                run(k);
+                assert_int_equal(checked_count(k, (int)missing[i], lost[i]), 1);
+                place_write(k->root, lost[i], bytes, n);
+                free(bytes);
+        }
+        flip(k, pack, 3);
+        flip(k, "journal.db", 3);
+        run(k);
+        assert_int_equal(checked_count(k, OXL_P_PACK_DAMAGED, pack), 1);
+        assert_int_equal(checked_count(k, OXL_P_JOURNAL_DAMAGED, "journal.db"), 1);
+        free(pack);
+}
+
+static void a_newer_format_is_neither_clean_nor_damaged(void **state)
+{
+        struct checked *k = *state;
+        struct oxl_repo *r;
+        struct oxl_buf text = OXL_BUF_INIT;
+        assert_int_equal(oxl_repo_open(k->place, NULL, &r, NULL), 0);
+        assert_int_equal(oxl_buf_append_fmt(&text, NULL,
+                                            "oxen-lite repository 1\nid %s\nhash blake3\nincompat chunks\n"
+                                            "ro_compat\ncompat\n",
+                                            oxl_repo_id_text(r)),
+                         0);
+        assert_int_equal(oxl_seal_text(&text, "format", &r->format.id, "format", NULL), 0);
+        oxl_repo_close(r);
+        place_write(k->root, "format", text.data, text.len);
+        oxl_buf_done(&text);
+        run(k);
+        expect_only(k, OXL_P_UNREADABLE, "format");
+        assert_int_equal(k->result.unreadable, 1);
+}
+
 static void cancelling_stops_the_check(void **state)
 {
         struct checked *k = *state;
@@ -460,6 +505,167 @@ static void ids_are_the_same_in_every_run(void **state)
         assert_string_equal(k->found[0].id, first);
         assert_int_equal(strlen(first), 16);
         free(first);
+}
+
+/* --- trees that no writer of ours makes --- */
+
+static int emit(void *ctx, const void *payload, size_t n, struct oxl_digest *ret_id, struct oxl_error *err)
+{
+        int r = oxl_put_object(ctx, OXL_KIND_TREE, payload, n, ret_id, err);
+        return r < 0 ? r : 0;
+}
+
+/* The root tree of @files whose digests and sizes are as they say, stored through @put. */
+static struct oxl_digest forge_tree(struct oxl_put *put, const struct oxl_tree_item *files, size_t n)
+{
+        struct oxl_tree_builder *b;
+        struct oxl_digest root;
+        assert_int_equal(oxl_tree_builder_new(emit, put, &b, NULL), 0);
+        for (size_t i = 0; i < n; i++)
+                assert_int_equal(oxl_tree_builder_add(b, files[i].path, strlen(files[i].path), files[i].kind,
+                                                      files[i].size, &files[i].id, NULL),
+                                 0);
+        assert_int_equal(oxl_tree_builder_finish(b, &root, NULL), 0);
+        oxl_tree_builder_free(b);
+        return root;
+}
+
+/* A tree with one folder "sub", whose stated size is @size and whose root node is @id. */
+static struct oxl_digest forge_folder(struct oxl_put *put, uint64_t size, const struct oxl_digest *id)
+{
+        struct oxl_buf b = OXL_BUF_INIT;
+        struct oxl_digest root;
+        uint8_t head[OXL_TREE_HEADER_BYTES];
+        const struct oxl_tree_entry e = { "sub", 3, OXL_ENTRY_DIRECTORY, size, 0, *id };
+        oxl_tree_store_header(head, 0, 1);
+        assert_int_equal(oxl_buf_append(&b, head, sizeof head, NULL), 0);
+        assert_int_equal(oxl_tree_append_entry(&b, 0, &e, NULL), 0);
+        assert_int_equal(emit(put, b.data, b.len, &root, NULL), 0);
+        oxl_buf_done(&b);
+        return root;
+}
+
+/* Commits @tree to refs/heads/forged. */
+static void forge_commit(struct oxl_repo *r, struct oxl_put *put, const struct oxl_digest *tree)
+{
+        static char author[] = "Eve <eve@example.org>", message[] = "forged";
+        struct oxl_commit c = { .tree = *tree, .author = author, .message = message };
+        struct oxl_buf b = OXL_BUF_INIT;
+        struct oxl_digest id;
+        const struct oxl_digest none = OXL_DIGEST_INIT;
+        assert_int_equal(oxl_commit_encode(&c, &b, NULL), 0);
+        assert_int_equal(oxl_put_object(put, OXL_KIND_COMMIT, b.data, b.len, &id, NULL), 0);
+        assert_int_equal(oxl_put_finish(put, NULL), 0);
+        assert_int_equal(oxl_put_publish(put, NULL), 0);
+        assert_int_equal(oxl_durable_barrier(r->durable, NULL), 0);
+        assert_int_equal(oxl_ref_swap(r, "refs/heads/forged", &none, &id, NULL), 0);
+        oxl_buf_done(&b);
+}
+
+struct forgery {
+        struct oxl_repo *r;
+        struct oxl_put *put;
+        struct oxl_tree_item file; /* one of HEAD's, with its right size */
+};
+
+static void forgery_begin(struct forgery *f, struct checked *k)
+{
+        struct oxl_objects *objects;
+        struct oxl_head head;
+        struct oxl_commit c = OXL_COMMIT_INIT;
+        assert_int_equal(oxl_repo_open(k->place, NULL, &f->r, NULL), 0);
+        assert_int_equal(oxl_repo_begin_write(f->r, NULL), 0);
+        assert_int_equal(oxl_repo_objects(f->r, &objects, NULL), 0);
+        assert_int_equal(oxl_repo_head(f->r, &head, NULL), 0);
+        assert_int_equal(oxl_commit_read(objects, &head.commit, &c, NULL), 0);
+        assert_int_equal(oxl_tree_find(objects, &c.tree, "a.txt", &f->file, NULL), 0);
+        assert_int_equal(oxl_put_begin(objects, &f->put, NULL), 0);
+        oxl_commit_done(&c);
+        oxl_head_done(&head);
+}
+
+static void forgery_end(struct forgery *f)
+{
+        oxl_put_free(f->put);
+        oxl_repo_close(f->r);
+}
+
+static void a_tree_that_states_another_size_than_the_blob_has_is_found(void **state)
+{
+        struct checked *k = *state;
+        struct forgery f;
+        char want[32];
+        forgery_begin(&f, k);
+        f.file.path = "here/a.txt";
+        f.file.size++;
+        struct oxl_digest root = forge_tree(f.put, &f.file, 1);
+        forge_commit(f.r, f.put, &root);
+        forgery_end(&f);
+        run(k);
+        assert_int_equal(k->n_found, 1);
+        const struct checked_finding *found = checked_first(k, OXL_P_SIZE_WRONG);
+        assert_non_null(found);
+        snprintf(want, sizeof want, ":here/a.txt\n");
+        assert_non_null(strstr(found->affects, want));
+        assert_int_equal(found->affects_total, 1 + 2); /* and where it is right: the blob is the same */
+}
+
+static void a_folder_whose_size_is_not_the_sum_of_its_files_is_found(void **state)
+{
+        struct checked *k = *state;
+        struct forgery f;
+        forgery_begin(&f, k);
+        f.file.path = "a.txt";
+        struct oxl_digest sub = forge_tree(f.put, &f.file, 1), root = forge_folder(f.put, f.file.size + 1, &sub);
+        forge_commit(f.r, f.put, &root);
+        forgery_end(&f);
+        run(k);
+        expect_only(k, OXL_P_TREE_DAMAGED, "versions/packs");
+        assert_non_null(strstr(k->found[0].affects, ":sub/\n"));
+}
+
+static void a_tree_that_leads_nowhere_is_told_with_its_path(void **state)
+{
+        struct checked *k = *state;
+        struct forgery f;
+        struct oxl_digest nowhere = oxl_digest_of(OXL_ALGO_BLAKE3, "nowhere", 7);
+        forgery_begin(&f, k);
+        struct oxl_digest root = forge_folder(f.put, 5, &nowhere);
+        forge_commit(f.r, f.put, &root);
+        forgery_end(&f);
+        run(k);
+        expect_only(k, OXL_P_TREE_MISSING, "versions/packs");
+        assert_non_null(strstr(k->found[0].affects, ":sub/\n"));
+        assert_int_equal(k->result.commits, 3);
+}
+
+static void a_large_split_folder_is_walked_and_counted_once(void **state)
+{
+        enum { FILES = 3000 };
+        struct checked *k = *state;
+        struct forgery f;
+        char (*names)[16] = calloc(FILES, sizeof *names);
+        struct oxl_tree_item *items = calloc(FILES, sizeof *items);
+        run(k);
+        uint64_t before = k->result.objects;
+        forgery_begin(&f, k);
+        for (size_t i = 0; i < FILES; i++) {
+                snprintf(names[i], sizeof names[i], "many/%06zu", i);
+                items[i] = f.file;
+                items[i].path = names[i];
+        }
+        items[FILES - 1].id = oxl_digest_of(OXL_ALGO_BLAKE3, "lost", 4);
+        struct oxl_digest root = forge_tree(f.put, items, FILES);
+        forge_commit(f.r, f.put, &root);
+        forgery_end(&f);
+        run(k);
+        assert_int_equal(k->n_found, 1);
+        assert_int_equal(checked_count(k, OXL_P_BLOB_MISSING, NULL), 1);
+        assert_non_null(strstr(k->found[0].affects, ":many/002999\n"));
+        assert_true(k->result.objects > before + 10); /* a split folder: many nodes */
+        assert_int_equal(k->result.unreachable, 0);
+        free(items);
+        free(names);
 }
 
 /* --- beside a writer --- */
@@ -594,6 +800,12 @@ int main(void)
                 with_repository(unreachable_objects_are_counted_and_no_finding),
                 with_repository(cancelling_stops_the_check),
                 with_repository(ids_are_the_same_in_every_run),
+                with_repository(a_tree_that_states_another_size_than_the_blob_has_is_found),
+                with_repository(a_folder_whose_size_is_not_the_sum_of_its_files_is_found),
+                with_repository(a_tree_that_leads_nowhere_is_told_with_its_path),
+                with_repository(a_large_split_folder_is_walked_and_counted_once),
+                with_repository(index_pack_and_head_are_named_when_they_are_lost_or_damaged),
+                with_repository(a_newer_format_is_neither_clean_nor_damaged),
                 with_repository(a_writer_at_work_is_no_finding),
                 with_repository(a_failing_read_is_unreadable_never_damage_never_clean),
                 cmocka_unit_test(every_problem_of_the_table_has_its_texts_and_is_found_by_its_slug),

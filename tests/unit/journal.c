@@ -42,12 +42,13 @@ static int counted_sync(long call, int fd)
         return (int)syscall(call, fd);
 }
 
-int fsync(int fd)
+/* Visible, or libsqlite3 would not find them. */
+__attribute__((visibility("default"))) int fsync(int fd)
 {
         return counted_sync(SYS_fsync, fd);
 }
 
-int fdatasync(int fd)
+__attribute__((visibility("default"))) int fdatasync(int fd)
 {
         return counted_sync(SYS_fdatasync, fd);
 }

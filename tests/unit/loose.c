@@ -77,7 +77,6 @@ static void other_paths_are_none_of_ours(void **state)
 
 struct found {
         size_t blobs, others;
-        char other[16][128];
 };
 
 static int on_blob(void *ctx, const struct oxl_digest *id, const char *path, struct oxl_error *err)
@@ -91,9 +90,8 @@ static int on_blob(void *ctx, const struct oxl_digest *id, const char *path, str
 
 static int on_other(void *ctx, const char *path, struct oxl_error *err)
 {
-        struct found *f = ctx;
-        assert_true(f->others < 16);
-        strcpy(f->other[f->others++], path);
+        assert_memory_equal(path, "versions/files/", 15);
+        ((struct found *)ctx)->others++;
         return 0;
 }
 
@@ -130,8 +128,8 @@ static void the_listing_tells_blobs_from_everything_else(void **state)
         assert_int_equal(f.blobs + f.others, 0);
         s.config.pack_threshold = 1;
         store_reopen(&s);
-        for (char c = 'a'; c <= 'e'; c++)
-                assert_int_equal(store_put_file(&s, &c, 1, &id), 0);
+        for (unsigned i = 0; i < 5; i++)
+                assert_int_equal(store_put_file(&s, &"abcde"[i], 1, &id), 0);
         make_dir(&s, "versions/files/1f");
         store_write_file(&s, "versions/files/1f/data", "short name", 10);
         store_write_file(&s, "versions/files/README", "", 0);

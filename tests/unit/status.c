@@ -210,6 +210,8 @@ static void modes_and_links_count_and_times_do_not(void **state)
         assert_int_equal(unlinkat(p.dir.fd, "l", 0), 0);
         assert_int_equal(symlinkat("g", p.dir.fd, "l"), 0);
         assert_status(&p, "c f|c l|");
+        add(&p, "");
+        assert_status(&p, "M f|M l|");
         place_done(&p);
 }
 
