@@ -245,7 +245,8 @@ static int map_entry(struct oxl_tree_walk *w, const struct oxl_tree_entry *e, st
         struct oxl_bad *b = oxl_bad_find(w->bad, &e->id, &n);
         int r = set_path(w, top(w)->path_len, e, false, err);
         for (size_t i = 0; r == 0 && i < n; i++)
-                r = oxl_bad_affects(w->bad, &b[i], w->commit, oxl_buf_text(&w->path), w->path.len, err);
+                if (b[i].problem != OXL_P_SIZE_WRONG || oxl_known_size(slot) != e->size)
+                        r = oxl_bad_affects(w->bad, &b[i], w->commit, oxl_buf_text(&w->path), w->path.len, err);
         return r;
 }
 

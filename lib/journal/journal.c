@@ -614,6 +614,8 @@ int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl
         int rc = sqlite3_wal_checkpoint_v2(j->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
         if (rc != SQLITE_OK)
                 r = oxl_journal_fail(j, rc, err);
+        else /* a -wal that has frames, so that the next commit pays one sync, as after create */
+                r = write_frames(j, err);
         j->writing = false;
         oxl_journal_unlock(j);
         return r;

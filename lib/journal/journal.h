@@ -115,8 +115,8 @@ OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, o
 /* integrity_check, user_version, schema, journal mode, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
 
-/* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes. Two syncs; the next durable transaction then costs two, or
- * three in a new process. */
+/* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes, then writes one small transaction, so that the next durable one
+ * costs a single sync again, also in a new process. Five syncs in all. */
 OXL_MUST_CHECK int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err);
 
 #endif

@@ -118,6 +118,8 @@ static int add_locked(struct oxl_repo *r, const char *const *paths, size_t n, co
                 k = add_path(&c, paths[i], options, err);
         if (k >= 0 && oxl_index_edit_count(c.edit) > 0)
                 k = publish(&c, err);
+        if (k >= 0)
+                k = oxl_journal_checkpoint(r->journal, OXL_WAL_LOW_BYTES, err);
         if (k < 0)
                 return k;
         struct oxl_put_stats stats;

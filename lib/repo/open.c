@@ -324,7 +324,10 @@ static int prepare_writing(struct oxl_repo *r, struct oxl_error *err)
         n = open_journal(r, err);
         if (n == 0)
                 n = reopen_objects(r, err);
-        return n < 0 ? n : oxl_repo_recover_locked(r, NULL, err);
+        if (n == 0)
+                n = oxl_repo_recover_locked(r, NULL, err);
+        /* Commit never adds these syncs to its own below this size; add, restore and recover keep the -wal far below it. */
+        return n < 0 ? n : oxl_journal_checkpoint(r->journal, OXL_WAL_HIGH_BYTES, err);
 }
 
 int oxl_repo_begin_write(struct oxl_repo *r, struct oxl_error *err)

@@ -389,7 +389,7 @@ int oxl_repo_recover(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *
                 return k;
         if (ret_count)
                 *ret_count = r->recovered;
-        k = oxl_journal_checkpoint(r->journal, 1 << 20, err);
+        k = oxl_journal_checkpoint(r->journal, OXL_WAL_LOW_BYTES, err);
         oxl_repo_end_write(r);
         return k;
 }

@@ -19,6 +19,10 @@
 
 #define OXL_REPO_DIR ".oxen-lite"
 
+/* Sizes of journal.db-wal at which it is checkpointed: after add, restore and recover; before anything else, commit too. */
+#define OXL_WAL_LOW_BYTES (UINT64_C(1) << 20)
+#define OXL_WAL_HIGH_BYTES (UINT64_C(16) << 20)
+
 struct oxl_settings {
         uint64_t pack_threshold;
         bool reflink;

@@ -27,7 +27,7 @@ static char root[64];
 
 static int enter_root(void **state)
 {
-        strcpy(root, "/tmp/oxl-fault-XXXXXX");
+        snprintf(root, sizeof root, "%s", "/tmp/oxl-fault-XXXXXX");
         for (size_t i = 0; i < NEW_BYTES; i++)
                 new_bytes[i] = (char)(i * 7 + 3);
         memset(old_bytes, 'o', sizeof old_bytes);

@@ -48,7 +48,7 @@ static char root[64];
 
 static int enter_root(void **state)
 {
-        strcpy(root, "/tmp/oxl-memory-XXXXXX");
+        snprintf(root, sizeof root, "%s", "/tmp/oxl-memory-XXXXXX");
         return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
 }
 

@@ -107,9 +107,36 @@ static size_t below(uint64_t *state, size_t n)
 /* A value at the edge of something, in 2, 4 or 8 bytes. */
 static void put_edge(uint64_t *state, uint8_t *data, size_t len)
 {
-        static const uint64_t edges[] = { 0, 1, 2, 7, 8, 31, 32, 63, 64, 96, 127, 128, 255, 256, 1023, 1024, 1025, 4096,
-                                          32767, 32768, 65535, 65536, INT32_MAX, UINT32_MAX, UINT32_MAX - 7,
-                                          UINT64_C(1) << 40, INT64_MAX, UINT64_C(1) << 63, UINT64_MAX - 7, UINT64_MAX };
+        static const uint64_t edges[] = { 0,
+                                          1,
+                                          2,
+                                          7,
+                                          8,
+                                          31,
+                                          32,
+                                          63,
+                                          64,
+                                          96,
+                                          127,
+                                          128,
+                                          255,
+                                          256,
+                                          1023,
+                                          1024,
+                                          1025,
+                                          4096,
+                                          32767,
+                                          32768,
+                                          65535,
+                                          65536,
+                                          INT32_MAX,
+                                          UINT32_MAX,
+                                          UINT32_MAX - 7,
+                                          UINT64_C(1) << 40,
+                                          INT64_MAX,
+                                          UINT64_C(1) << 63,
+                                          UINT64_MAX - 7,
+                                          UINT64_MAX };
         uint64_t v = edges[below(state, sizeof edges / sizeof edges[0])];
         size_t width = (size_t)2 << below(state, 3);
         if (len < width)
@@ -124,7 +151,7 @@ static void put_edge(uint64_t *state, uint8_t *data, size_t len)
 }
 
 /* Moves the bytes from @from on to @to: cuts something out, or repeats it. */
-static size_t shift(uint64_t *state, uint8_t *data, size_t len)
+static size_t move(uint64_t *state, uint8_t *data, size_t len)
 {
         size_t from = below(state, len + 1), to = below(state, len + 1), n = len - from;
         if (n > INPUT_MAX - to)
@@ -134,7 +161,7 @@ static size_t shift(uint64_t *state, uint8_t *data, size_t len)
 }
 
 /* Puts a part of another seed over, or into, the input. */
-static size_t splice(uint64_t *state, uint8_t *data, size_t len)
+static size_t paste(uint64_t *state, uint8_t *data, size_t len)
 {
         const struct input *other = seeds + below(state, n_seeds);
         size_t from = below(state, other->len + 1), n = below(state, other->len - from + 1);
@@ -165,8 +192,8 @@ static size_t mutate(uint64_t *state, uint8_t *data, size_t len)
                 return len;
         case 4: put_edge(state, data, len); return len;
         case 5: return below(state, len + 1);
-        case 6: return shift(state, data, len);
-        default: return splice(state, data, len);
+        case 6: return move(state, data, len);
+        default: return paste(state, data, len);
         }
 }
 

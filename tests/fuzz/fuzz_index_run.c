@@ -20,7 +20,8 @@ static void check_resume(struct oxl_index_decoder *d, const char *path, size_t l
         cleanup_index_decoder struct oxl_index_decoder second = OXL_INDEX_DECODER_INIT;
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
         struct oxl_index_entry a, b;
-        FUZZ_REQUIRE(oxl_index_decoder_resume(&second, d->in.rest, d->algo, d->delta, oxl_bytes_of(path, len), NULL) == 0);
+        FUZZ_REQUIRE(oxl_index_decoder_resume(&second, d->in.rest, d->algo, d->delta, oxl_bytes_of(path, len), NULL) ==
+                     0);
         int r = oxl_index_decoder_next(&second, &b, &err);
         bool failed = fuzz_failed(r, &err);
         int q = oxl_index_decoder_next(d, &a, &err);

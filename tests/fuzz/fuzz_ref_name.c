@@ -24,7 +24,8 @@ static bool allowed(const char *name)
                 return false;
         for (size_t i = 0; i < n; i++) {
                 unsigned char c = (unsigned char)name[i];
-                if (c <= ' ' || c == 127 || c == '~' || c == '^' || c == ':' || c == '?' || c == '*' || c == '[' || c == '\\')
+                if (c <= ' ' || c == 127 || c == '~' || c == '^' || c == ':' || c == '?' || c == '*' || c == '[' ||
+                    c == '\\')
                         return false;
                 if ((c == '.' && name[i + 1] == '.') || (c == '@' && name[i + 1] == '{'))
                         return false;

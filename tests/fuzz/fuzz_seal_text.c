@@ -80,7 +80,8 @@ static struct oxl_repo_id id_of(const uint8_t *data, size_t size)
         struct oxl_repo_id id;
         const uint8_t *line = size > 0 ? memchr(data, '\n', size) : NULL;
         size_t left = line ? size - (size_t)(line - data) : 0;
-        if (left > 36 && memcmp(line, "\nid ", 4) == 0 && oxl_hex_decode((const char *)line + 4, id.bytes, sizeof id.bytes))
+        if (left > 36 && memcmp(line, "\nid ", 4) == 0 &&
+            oxl_hex_decode((const char *)line + 4, id.bytes, sizeof id.bytes))
                 return id;
         return fuzz_repo;
 }

@@ -1,26 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Trees from a hostile store. Input: nodes, each u16 length and payload; an id means the node whose number is the id's first
- * byte (mod the number of nodes), so that nodes may hold each other in any way. The first is the root.
+ * Trees from a hostile store. Input: u8 number of a second root, then nodes, each u16 length and payload. An id means the node
+ * whose number is the id's first byte (255: the last, which is the root), so that nodes may hold each other in any way.
  *
  * The cursor yields ascending clean paths, lookups agree with it, and differences of a tree to itself are none. Trees may be
  * exponentially large by sharing; the walk stops after some steps.
  */
+#include "base/fail.h"
 #include "base/path.h"
 #include "fuzz/fuzz.h"
 #include "objects/tree_internal.h"
 
-enum { NODES_MAX = 64, STEPS_MAX = 600, FINDS_MAX = 12 };
+enum { ROOT = 255, NODES_MAX = 64, STEPS_MAX = 600, FINDS_MAX = 12 };
 
 static struct oxl_bytes nodes[NODES_MAX];
 static size_t n_nodes;
-static unsigned fetches;
 
 static int fetch(void *ctx, const struct oxl_digest *id, struct oxl_buf *ret, struct oxl_error *err)
 {
         (void)ctx;
-        fetches++;
-        struct oxl_bytes node = nodes[id->bytes[0] % n_nodes];
+        struct oxl_bytes node = nodes[id->bytes[0] == ROOT ? n_nodes - 1 : id->bytes[0] % n_nodes];
         return oxl_buf_append(ret, node.data, node.len, err);
 }
 
@@ -75,7 +74,8 @@ struct seen {
         unsigned added, removed, changed;
 };
 
-static int count_difference(void *ctx, const struct oxl_tree_item *a, const struct oxl_tree_item *b, struct oxl_error *err)
+static int count_difference(void *ctx, const struct oxl_tree_item *a, const struct oxl_tree_item *b,
+                            struct oxl_error *err)
 {
         struct seen *s = ctx;
         FUZZ_REQUIRE(a || b);
@@ -94,14 +94,20 @@ static void compare(const struct oxl_digest *a, const struct oxl_digest *b)
         bool failed = fuzz_failed(oxl_tree_diff_in(&source, a, b, count_difference, &there, &err), &err);
         failed |= fuzz_failed(oxl_tree_diff_in(&source, b, a, count_difference, &back, &err), &err);
         if (!failed)
-                FUZZ_REQUIRE(there.added == back.removed && there.removed == back.added && there.changed == back.changed);
+                FUZZ_REQUIRE(there.added == back.removed && there.removed == back.added &&
+                             there.changed == back.changed);
         if (!fuzz_failed(oxl_tree_diff_in(&source, a, a, count_difference, &same, &err), &err))
                 FUZZ_REQUIRE(same.added + same.removed + same.changed == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-        const struct oxl_digest root = { OXL_ALGO_BLAKE3, { 0 } }, other = { OXL_ALGO_BLAKE3, { 1 } };
+        const struct oxl_digest root = { OXL_ALGO_BLAKE3, { ROOT } };
+        if (size == 0)
+                return 0;
+        const struct oxl_digest other = { OXL_ALGO_BLAKE3, { data[0] } };
+        data++;
+        size--;
         n_nodes = 0;
         while (size >= 2 && n_nodes < NODES_MAX) {
                 size_t n = le_load16(data);

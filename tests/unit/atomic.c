@@ -31,7 +31,7 @@ static char root[64];
 
 static int enter_root(void **state)
 {
-        strcpy(root, "/tmp/oxl-atomic-XXXXXX");
+        snprintf(root, sizeof root, "%s", "/tmp/oxl-atomic-XXXXXX");
         return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
 }
 

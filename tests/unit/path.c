@@ -139,7 +139,8 @@ static void paths_longer_than_path_max_can_be_opened(void **state)
                 int next = openat(at, name, O_RDONLY | O_DIRECTORY);
                 close(at);
                 at = next;
-                strcat(strcat(path, i ? "/" : ""), name);
+                memcpy(path + strlen(path), i ? "/" : "", i ? 2 : 1);
+                memcpy(path + strlen(path), name, sizeof name);
                 if (i == LEVELS - 1)
                         close(at);
         }

@@ -26,7 +26,7 @@ static char root[64];
 
 static int enter_root(void **state)
 {
-        strcpy(root, "/tmp/oxl-sweep-XXXXXX");
+        snprintf(root, sizeof root, "%s", "/tmp/oxl-sweep-XXXXXX");
         return mkdtemp(root) && chdir(root) == 0 ? 0 : -1;
 }
 

@@ -48,7 +48,7 @@ static void other_names_are_not(void **state)
         }
         char too_long[400];
         memset(too_long, 'x', OXL_NAME_MAX - 41); /* 214, and 42 of the suffix */
-        strcpy(too_long + OXL_NAME_MAX - 41, ".oxl-00000000000000a1-0123456789abcdef.tmp");
+        memcpy(too_long + OXL_NAME_MAX - 41, ".oxl-00000000000000a1-0123456789abcdef.tmp", 43);
         assert_int_equal(strlen(too_long), OXL_NAME_MAX + 1);
         assert_false(oxl_temp_name_is_ours(too_long, NULL));
         assert_true(oxl_temp_name_is_ours(too_long + 1, NULL));
