@@ -204,9 +204,9 @@ rm -rf "$top/aside.new/.oxen-lite"
 mv "$top/aside.new" "$top/aside"
 say "  A plain copy of this state is kept aside, to compare with at the end."
 
-step "Third commit: 5,000 changed files and a new file of 1 GiB; killed with SIGKILL in the middle"
+step "Third commit: 5,000 changed files and a new file of 512 MiB; killed with SIGKILL in the middle"
 find system -type f | sort | head -n 5000 | while IFS= read -r f; do printf 'never committed\n' >>"$f"; done
-large second.bin two "$gib"
+large second.bin two "$((gib / 2))"
 "$python" - "$OXEN_LITE" <<'PYTHON' >"$top/killed" || die "the third commit could not be killed in time"
 import os, signal, subprocess, sys, time
 temps = ".oxen-lite/versions/tmp"

@@ -21,6 +21,7 @@ static void check_done(struct oxl_check *c)
         free(c->root);
         free(c->packs);
         free(c->intents);
+        free(c->said);
         oxl_index_free(c->index);
         oxl_objects_free(c->objects);
         oxl_known_done(&c->known);

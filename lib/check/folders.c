@@ -91,7 +91,10 @@ int oxl_check_list(struct oxl_check *c, const char *dir, oxl_check_entry_fn *fn,
         int r = open_and_read(c, dir, &fd, &names, &why);
         if (r < 0) {
                 complete = false;
-                r = oxl_check_is_absent(&why) ? 0 : oxl_check_report_error(c, OXL_P_STRUCTURE, dir, "", &why, err);
+                /* Missing, or no folder: pass_leftovers.c says so of those that must be there. */
+                r = oxl_check_is_unreadable(&why) && !oxl_check_is_absent(&why)
+                            ? oxl_check_report_error(c, OXL_P_UNREADABLE, dir[0] ? dir : ".", "", &why, err)
+                            : 0;
         }
         for (size_t i = 0; r == 0 && complete && i < names.starts.len / sizeof(size_t); i++) {
                 size_t start;

@@ -60,6 +60,7 @@ struct oxl_check {
         size_t n_packs, cap_packs;
         struct oxl_digest *intents; /* commits that open intents are about to publish */
         size_t n_intents;
+        char *said; /* owned: where a blob could not be read last */
 };
 
 /* --- report.c ------------------------------------------------------------------------------------------------------- */

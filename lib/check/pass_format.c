@@ -181,20 +181,56 @@ static int guess_algo(struct oxl_check *c, const struct oxl_buf *text)
         return 0;
 }
 
+/* The id that most others agree on, or none. */
+static int hold_election(struct oxl_check *c, struct election *e, struct oxl_error *err)
+{
+        struct {
+                struct oxl_check *c;
+                struct election *e;
+        } both = { c, e };
+        OXL_IGNORE(oxl_pack_list(c->root_fd, nominate_pack, &both, NULL), "their own pass reports it");
+        ask_sealed(c, e, "HEAD", "HEAD");
+        e->voters = 0;
+        /* What cannot be listed here is reported by the pass over refs, too; the finding has one id. */
+        return oxl_check_list(c, "refs/heads", ask_ref, e, NULL, err);
+}
+
+/* Does HEAD fit the id of `format`? Also when it cannot be read: its own pass says so. */
+static bool fits_head(const struct oxl_check *c)
+{
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        struct oxl_bytes body;
+        return oxl_repo_read_file(c->root_fd, "HEAD", &text, NULL) != 0 ||
+               oxl_seal_text_check(oxl_buf_bytes(&text), "HEAD", &c->format.id, "HEAD", "HEAD", &body, NULL) == 0;
+}
+
+/* A whole file that came from another repository: its seal is its own, so only the others can tell. */
+static int check_foreign(struct oxl_check *c, struct oxl_error *err)
+{
+        struct election e = { 0 };
+        if (fits_head(c) || !nominate(&e, c->format.id.bytes))
+                return 0;
+        int r = hold_election(c, &e, err);
+        if (r < 0 || e.candidate[0].votes > 0)
+                return r;
+        elect(c, &e);
+        if (memcmp(c->format.id.bytes, e.candidate[0].id.bytes, OXL_REPO_ID_BYTES) == 0)
+                return 0;
+        struct oxl_report report = {
+                .problem = OXL_P_FORMAT_DAMAGED,
+                .path = "format",
+                .verdict = "media",
+                .detail = "it is of another repository than everything else",
+        };
+        return oxl_check_report(c, &report, err);
+}
+
 /* Guesses are never reported as facts: the finding about `format` stands, they only let the other passes run. */
 static int reconstruct(struct oxl_check *c, const struct oxl_buf *text, struct oxl_error *err)
 {
         struct election e = { 0 };
-        struct {
-                struct oxl_check *c;
-                struct election *e;
-        } both = { c, &e };
         nominate_from_text(&e, text);
-        OXL_IGNORE(oxl_pack_list(c->root_fd, nominate_pack, &both, NULL), "their own pass reports it");
-        ask_sealed(c, &e, "HEAD", "HEAD");
-        e.voters = 0;
-        /* What cannot be listed here is reported by the pass over refs, too; the finding has one id. */
-        int r = oxl_check_list(c, "refs/heads", ask_ref, &e, NULL, err);
+        int r = hold_election(c, &e, err);
         if (r < 0)
                 return r;
         elect(c, &e);
@@ -210,5 +246,7 @@ int oxl_check_format(struct oxl_check *c, struct oxl_error *err)
         if (r < 0)
                 return r;
         c->have_id = c->have_algo = state == OXL_LOOK_GOOD || state == OXL_LOOK_TRANSIENT;
-        return c->have_id || c->too_new ? 0 : reconstruct(c, &text, err);
+        if (c->too_new)
+                return 0;
+        return c->have_id ? check_foreign(c, err) : reconstruct(c, &text, err);
 }

@@ -80,7 +80,12 @@ int oxl_check_blob(struct oxl_check *c, const struct oxl_digest *id, int *ret, s
                 return 0;
         s->flags |= OXL_KNOWN_UNREADABLE;
         *ret = 2;
-        return oxl_check_report_error(c, OXL_P_UNREADABLE, why.path[0] ? why.path[0] : "versions", "", &why, err);
+        const char *where = why.path[0] ? why.path[0] : "versions";
+        if (c->said && strcmp(c->said, where) == 0)
+                return 0; /* all blobs of a pack that cannot be read: one finding */
+        free(c->said);
+        c->said = strdup(where);
+        return oxl_check_report_error(c, OXL_P_UNREADABLE, where, "", &why, err);
 }
 
 /* --- commits --- */

@@ -81,7 +81,9 @@ static int verify(struct oxl_check *c, struct oxl_pack *p, struct suspects *s, s
                 return OXL_FAIL_PLAIN(err, NOMEM);
         if (s->n > 1)
                 qsort(s->at, s->n, sizeof *s->at, compare_suspects);
-        return s->n > 0 && !(err && oxl_check_is_fatal(err)) ? 0 : r;
+        /* What was heard of record by record is returned once more; anything else has ended the reading early. */
+        bool heard = s->n > 0 && err->code != OXL_E_CANCELLED && err->code != OXL_E_NOMEM;
+        return r < 0 && heard ? 0 : r;
 }
 
 /* Do the payload bytes of the index entry @e hash to its name, whatever stands around them? */
@@ -216,11 +218,15 @@ static int learn_entries(struct oxl_check *c, struct oxl_pack *p, const struct s
                 oxl_pack_entry_at(p, i, &e);
                 add_to_sum(pack, &e);
                 const struct suspect *x = find_suspect(s, e.offset);
-                if (x && !x->content_whole)
+                if (x && x->readable && !x->content_whole)
                         continue;
                 int r = oxl_known_put(&c->known, &e.id, &slot, err);
                 if (r < 0)
                         return r;
+                if (x && !x->readable) {
+                        slot->flags |= OXL_KNOWN_UNREADABLE; /* said already; another copy may still be whole */
+                        continue;
+                }
                 slot->flags |= OXL_KNOWN_WHOLE;
                 if (e.kind == OXL_KIND_BLOB)
                         oxl_known_set_size(slot, e.raw_len);

@@ -272,8 +272,11 @@ static int enter_entry(struct oxl_tree_walk *w, const struct oxl_tree_entry *e, 
                 where.path_len = w->path.len;
                 where.depth++;
         }
-        if (where.depth > OXL_DEPTH_MAX)
-                return 0; /* no reader goes there; the writer refuses it */
+        if (where.depth > OXL_DEPTH_MAX) {
+                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                OXL_IGNORE(OXL_FAIL_WHY(&why, MALFORMED, "tree", "it is more than 1,024 folders deep"), "added next");
+                return add_bad_tree(w, &e->id, &why, err);
+        }
         int r = enter(w, &e->id, &f, &where, &bad, err);
         w->steps[me].bad = w->steps[me].bad || bad;
         return r;

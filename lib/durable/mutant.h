@@ -2,8 +2,8 @@
 /*
  * Mutants: deliberate mistakes for the crash laboratory, which must catch each of them by name (tests/crash).
  *
- * In the library OXL_MUTANT(x) is the constant 0 and no trace of it is compiled. The laboratory builds this layer a
- * second time with -DOXL_LAB and sets oxl_mutant.
+ * In the library OXL_MUTANT(x) is the constant 0 and no trace of it is compiled. The laboratory builds this layer and
+ * those above it a second time with -DOXL_LAB and sets oxl_mutant.
  */
 #ifndef OXL_DURABLE_MUTANT_H
 #define OXL_DURABLE_MUTANT_H
@@ -17,6 +17,20 @@ enum oxl_mutant {
         OXL_MUTANT_CHMOD_AFTER_FSYNC,
         OXL_MUTANT_EOF_ON_CANCEL,
         OXL_MUTANT_SWEEP_WITHOUT_LOCK_CHECK,
+        OXL_MUTANT_ACK_BEFORE_BARRIER,
+        OXL_MUTANT_NO_REOPEN_FSYNC,
+        OXL_MUTANT_NO_FOUND_MARK,
+        OXL_MUTANT_JOURNAL_DELETE,
+        OXL_MUTANT_INTENT_AFTER_RENAMES,
+        OXL_MUTANT_DONE_BEFORE_REF,
+        OXL_MUTANT_REF_BEFORE_OBJECTS,
+        OXL_MUTANT_INDEX_AFTER_REF,
+        OXL_MUTANT_ADD_WITHOUT_BARRIER,
+        OXL_MUTANT_RECOVERY_WITHOUT_BARRIER,
+        OXL_MUTANT_RECOVERY_DONE_FIRST,
+        OXL_MUTANT_ROLLBACK_WITHOUT_BARRIER,
+        OXL_MUTANT_EVERYBODY_IS_DEAD,
+        OXL_MUTANT_RESTORE_WITHOUT_INTENT,
 };
 
 #ifdef OXL_LAB

@@ -7,6 +7,7 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "durable/durable.h"
+#include "durable/mutant.h"
 #include "durable/sync.h"
 #include "durable/temp.h"
 #include "durable/sweep.h"
@@ -323,7 +324,7 @@ int oxl_durable_write(struct oxl_durable *d, const char *target, const void *byt
         if (r == 0)
                 r = oxl_stage_publish(s, target, false, err);
         oxl_stage_free(s);
-        return r < 0 ? r : oxl_durable_barrier(d, err);
+        return r < 0 || OXL_MUTANT(ACK_BEFORE_BARRIER) ? r : oxl_durable_barrier(d, err);
 }
 
 /* --- what recovery needs --------------------------------------------------------------------------------------- */
@@ -339,7 +340,7 @@ int oxl_durable_reopen(struct oxl_durable *d, const char *path, int *ret_fd, str
         if (fd < 0)
                 return OXL_FAIL_OS(err, FILE_OPEN, path);
         /* CRASH: changes nothing that can be seen; recovery starts again (its own crash tests) */
-        if (oxl_sync_fd(fd) < 0) {
+        if (!OXL_MUTANT(NO_REOPEN_FSYNC) && oxl_sync_fd(fd) < 0) {
                 d->w.poisoned = true;
                 return OXL_FAIL_OS(err, FILE_SYNC, path);
         }

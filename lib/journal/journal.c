@@ -11,6 +11,7 @@
 
 #include "base/hex.h"
 #include "base/path.h"
+#include "durable/mutant.h"
 #include "journal/internal.h"
 #include "journal/schema.h"
 #include "os/fdio.h"
@@ -350,6 +351,8 @@ static int set_journal_mode(struct oxl_journal *j, struct oxl_error *err)
 {
         const char *mode = j->wal ? "wal" : "truncate";
         bool same;
+        if (OXL_MUTANT(JOURNAL_DELETE) && !j->wal)
+                return mode_is(j, "PRAGMA journal_mode=DELETE", mode, &same, err);
         int r = mode_is(j, "PRAGMA journal_mode", mode, &same, err);
         if (r == 0 && !same)
                 r = mode_is(j, j->wal ? "PRAGMA journal_mode=WAL" : "PRAGMA journal_mode=TRUNCATE", mode, &same, err);

@@ -116,7 +116,7 @@ OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, o
 OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
 
 /* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes, then writes one small transaction, so that the next durable one
- * costs a single sync again, also in a new process. Five syncs in all. */
+ * costs a single sync again, also in a new process. Four syncs in all. */
 OXL_MUST_CHECK int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err);
 
 #endif

@@ -4,6 +4,8 @@
  * blobs on a second pass that is hashed again, because between the passes the medium may change its answer.
  * Writes nothing, so a crash leaves nothing.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -368,4 +370,14 @@ int oxl_objects_refresh_lookup(struct oxl_objects *o, bool force, struct oxl_err
                 r = oxl_lookup_write(o->config.durable, &o->config.id, o->lookup, w.packs, w.n, w.hits, w.count, err);
         o->listed = false;
         return r;
+}
+
+int oxl_objects_heal_lookup(struct oxl_objects *o, struct oxl_error *err)
+{
+        o->listed = false;
+        int r = oxl_store_list(o, err);
+        if (r < 0 || (o->lookup && oxl_lookup_sealed(o->lookup, &o->config.id)))
+                return r;
+        cleanup_fd int fd = oxl_open_beneath(o->config.root_fd, OXL_LOOKUP_PATH, O_RDONLY | O_NONBLOCK | O_NOFOLLOW, 0);
+        return fd < 0 && errno == ENOENT ? 0 : oxl_objects_refresh_lookup(o, true, err);
 }

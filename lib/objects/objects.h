@@ -121,6 +121,8 @@ void oxl_put_leave(struct oxl_put *p);
 
 /* Post-step of commit, best effort: rewrites versions/packs/lookup when FORMAT 4.4 says so. */
 OXL_MUST_CHECK int oxl_objects_refresh_lookup(struct oxl_objects *o, bool force, struct oxl_error *err);
+/* Rewrites it when it is there and wrong: nobody syncs it, so a power cut may have left anything under its name. */
+OXL_MUST_CHECK int oxl_objects_heal_lookup(struct oxl_objects *o, struct oxl_error *err);
 
 /* Forgets cached packs: call after other processes may have added some; readers do it by themselves before they report
  * OBJECT_MISSING. */

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "durable/mutant.h"
 #include "objects/idset.h"
 #include "objects/pack_private.h"
 #include "objects/pack_write.h"
@@ -289,6 +290,8 @@ static int mark_found(struct oxl_put *p, const struct oxl_copy *c, struct oxl_er
         if (c->pack && p->packs_found)
                 return 0;
         p->packs_found |= c->pack != NULL;
+        if (OXL_MUTANT(NO_FOUND_MARK))
+                return 0;
         return oxl_durable_mark(p->o->config.durable, c->name, err);
 }
 

@@ -28,7 +28,9 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/path.h"
+#include "durable/mutant.h"
 #include "objects/commit.h"
+#include "os/sys.h"
 #include "repo/changes.h"
 #include "repo/intent.h"
 
@@ -201,7 +203,9 @@ static int write_commit_object(struct commit *c, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         struct tm local;
-        time_t now = time(NULL);
+        struct timespec clock = { 0 };
+        OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_REALTIME, &clock), "cannot fail for this clock");
+        time_t now = clock.tv_sec;
         int k = find_author(c, err);
         if (k < 0)
                 return k;
@@ -281,14 +285,14 @@ static int publish_objects_and_index(struct commit *c, struct oxl_error *err)
         if (k < 0)
                 return k;
         /* CRASH: some objects named, unreferenced; recovery finds the rest as temps or rolls back. */
-        k = oxl_durable_barrier(d, err);
-        if (k < 0)
+        k = OXL_MUTANT(REF_BEFORE_OBJECTS) ? 0 : oxl_durable_barrier(d, err);
+        if (k < 0 || OXL_MUTANT(INDEX_AFTER_REF))
                 return k;
         k = oxl_stage_publish(c->index, c->index_target, false, err);
         if (k < 0)
                 return k;
         /* CRASH: index new or old, ref old; recovery rolls forward. */
-        return oxl_durable_barrier(d, err);
+        return OXL_MUTANT(REF_BEFORE_OBJECTS) ? 0 : oxl_durable_barrier(d, err);
 }
 
 static int move_ref(struct commit *c, struct oxl_error *err)
@@ -321,12 +325,26 @@ static int end_badly(struct commit *c, struct oxl_error *why, struct oxl_error *
         return OXL_FAIL_WHY(err, OUTCOME_UNKNOWN, "commit", text);
 }
 
+static int record_done(struct commit *c, bool durable, struct oxl_error *err)
+{
+        return oxl_journal_outcome(c->repo->journal, c->intent_id, oxl_owner_number(c->repo->owner), OXL_INTENT_DONE,
+                                   "{\"schema\":\"oxen-lite.outcome/1\",\"proof\":[]}", durable, err);
+}
+
 static int publish_all(struct commit *c, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        int k = publish_objects_and_index(c, &why);
+        int k = OXL_MUTANT(DONE_BEFORE_REF) ? record_done(c, true, &why) : 0;
+        if (k >= 0)
+                k = publish_objects_and_index(c, &why);
+        if (k >= 0 && OXL_MUTANT(INTENT_AFTER_RENAMES))
+                k = record_intent(c, &why);
+        if (k >= 0 && OXL_MUTANT(INDEX_AFTER_REF))
+                k = move_ref(c, &why) < 0 ? -1 : oxl_stage_publish(c->index, c->index_target, false, &why);
         if (k < 0)
                 return end_badly(c, &why, err);
+        if (OXL_MUTANT(INDEX_AFTER_REF))
+                return 0;
         oxl_stage_free(c->index);
         c->index = NULL; /* from here a DIR_SYNC concerns the ref */
         k = move_ref(c, &why);
@@ -337,9 +355,7 @@ static int publish_all(struct commit *c, struct oxl_error *err)
 static void after_commit(struct commit *c)
 {
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
-        OXL_IGNORE(oxl_journal_outcome(c->repo->journal, c->intent_id, oxl_owner_number(c->repo->owner), OXL_INTENT_DONE,
-                                       "{\"schema\":\"oxen-lite.outcome/1\",\"proof\":[]}", false, &ignored),
-                   "recovery proves it again");
+        OXL_IGNORE(record_done(c, false, &ignored), "recovery proves it again");
         OXL_IGNORE(oxl_objects_refresh_lookup(c->changes.objects, false, &ignored), "lookup is derived");
 }
 
@@ -352,7 +368,7 @@ static int commit_steps(struct commit *c, struct oxl_error *err)
             (k = write_trees(c, err)) < 0 ||                           /* from the index as it will be */
             (k = write_commit_object(c, err)) < 0 ||                   /* */
             (k = stage_all(c, err)) < 0 ||                             /* durable, unnamed */
-            (k = record_intent(c, err)) < 0 ||                         /* STAGED: the decision */
+            (k = OXL_MUTANT(INTENT_AFTER_RENAMES) ? 0 : record_intent(c, err)) < 0 || /* STAGED: the decision */
             (k = publish_all(c, err)) < 0)                             /* visible, durable */
                 return k;
         after_commit(c);

@@ -19,24 +19,25 @@
 /* Makes @to below its deepest existing parent, durably. */
 static int make_folder(const char *to, struct oxl_error *err)
 {
-        cleanup_free char *head = strdup(to), *real = NULL;
+        cleanup_free char *head = strdup(to);
         if (!head)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         size_t len = strlen(head);
-        while (len > 0 && !(real = realpath(len ? head : "/", NULL))) {
+        cleanup_fd int fd = -1;
+        while (len > 0 && (fd = oxl_fd_open(AT_FDCWD, head, O_RDONLY | O_DIRECTORY, 0)) < 0) {
                 if (errno != ENOENT)
                         return OXL_FAIL_OS(err, DIR_OPEN, to);
                 len = oxl_path_parent_len(head);
                 head[len] = '\0';
         }
-        if (!real)
-                real = strdup(to[0] == '/' ? "/" : ".");
-        cleanup_fd int fd = real ? oxl_fd_open(AT_FDCWD, real, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0) : -1;
+        const char *base = len > 0 ? head : to[0] == '/' ? "/" : ".";
         if (fd < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, real);
+                fd = oxl_fd_open(AT_FDCWD, base, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, base);
         const char *rest = to + len + (to[len] == '/');
         struct oxl_durable *d;
-        int k = oxl_durable_new(fd, real, 0, &d, err);
+        int k = oxl_durable_new(fd, base, 0, &d, err);
         if (k < 0)
                 return k;
         k = oxl_durable_mkdir(d, rest, err);
@@ -53,20 +54,25 @@ static int open_folder(struct oxl_destination *d, const char *typed, bool make, 
                 return OXL_FAIL_PLAIN(err, NOMEM);
         for (size_t n = strlen(to); n > 1 && to[n - 1] == '/'; n--)
                 to[n - 1] = '\0';
-        d->path = realpath(to, NULL);
-        if (!d->path && errno == ENOENT && make) {
-                int k = make_folder(to, err);
+        d->fd = oxl_fd_open(AT_FDCWD, to, O_RDONLY | O_DIRECTORY, 0);
+        int k = 0;
+        if (d->fd < 0 && errno == ENOENT && make) {
+                k = make_folder(to, err);
                 if (k < 0)
                         return k;
-                d->path = realpath(to, NULL);
+                d->fd = oxl_fd_open(AT_FDCWD, to, O_RDONLY | O_DIRECTORY, 0);
         }
-        if (!d->path)
+        if (d->fd < 0)
                 return OXL_FAIL_OS(err, DIR_OPEN, to);
+        k = oxl_repo_real_path(d->fd, to, &d->path, err);
+        if (k < 0) {
+                oxl_fd_done(&d->fd);
+                return k;
+        }
         size_t n = strlen(d->repo->root);
         if (strncmp(d->path, d->repo->root, n) == 0 && (d->path[n] == '/' || d->path[n] == '\0'))
                 return OXL_FAIL_WHY(err, PATH, to, "it lies inside the repository's own folder");
-        d->fd = oxl_fd_open(AT_FDCWD, d->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-        return d->fd < 0 ? OXL_FAIL_OS(err, DIR_OPEN, to) : 0;
+        return 0;
 }
 
 int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const char *to, bool make, struct oxl_error *err)

@@ -14,6 +14,7 @@
 #include "base/fail.h"
 #include "base/hex.h"
 #include "durable/durable.h"
+#include "durable/mutant.h"
 #include "os/fdio.h"
 #include "os/lock.h"
 #include "repo/owner.h"
@@ -403,7 +404,7 @@ enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number)
         cleanup_fd int fd = open_locks(root_fd, O_RDONLY, NULL);
         if (fd < 0 || oxl_lock_probe(fd, OXL_LOCK_OWNER_BASE + number, 1, LOCKS_NAME, &held, NULL) < 0)
                 return OXL_TEMP_UNKNOWN;
-        return held ? OXL_TEMP_ALIVE : OXL_TEMP_DEAD;
+        return held && !OXL_MUTANT(EVERYBODY_IS_DEAD) ? OXL_TEMP_ALIVE : OXL_TEMP_DEAD;
 }
 
 uint64_t oxl_owner_sweep(int root_fd)

@@ -27,6 +27,7 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/path.h"
+#include "durable/mutant.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
 #include "os/fdio.h"
@@ -180,7 +181,7 @@ static int roll_files_forward(struct oxl_repo *r, const struct oxl_commit_intent
                         if (e < 0)
                                 return e;
                 }
-                int e = oxl_durable_barrier(r->durable, err);
+                int e = OXL_MUTANT(RECOVERY_WITHOUT_BARRIER) ? 0 : oxl_durable_barrier(r->durable, err);
                 if (e < 0)
                         return e;
         }
@@ -196,7 +197,7 @@ static int remove_temps(struct oxl_repo *r, const struct oxl_commit_intent *i, s
                 if (e < 0)
                         return e;
         }
-        return oxl_durable_barrier(r->durable, err);
+        return OXL_MUTANT(ROLLBACK_WITHOUT_BARRIER) ? 0 : oxl_durable_barrier(r->durable, err);
 }
 
 /* --- one commit --------------------------------------------------------------------------------------------------- */
@@ -261,7 +262,9 @@ static int decide_commit(struct oxl_repo *r, const struct oxl_event *event, cons
         for (size_t n = 0; n < i->n_files; n++)
                 complete = complete && (found[n] <= FOUND_TEMP || (is_new && i->files[n].kind == OXL_INTENT_INDEX));
         if (is_new || (is_old && complete)) {
-                k = roll_files_forward(r, i, found, err);
+                k = OXL_MUTANT(RECOVERY_DONE_FIRST) ? record(r, event, OXL_INTENT_ROLLED_FORWARD, i, found, "", err) : 0;
+                if (k >= 0)
+                        k = roll_files_forward(r, i, found, err);
                 if (k >= 0)
                         k = write_ref(r, i, &now, err);
                 return k < 0 ? k
@@ -328,11 +331,10 @@ static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
         return oxl_owner_verdict(r->root_fd, owner);
 }
 
-static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options, unsigned depth,
-                      struct oxl_error *err)
+static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
+                      struct oxl_sweep_report *report, unsigned depth, struct oxl_error *err)
 {
-        struct oxl_sweep_report report = { 0 };
-        int k = oxl_durable_sweep(r->durable, dir, options, &report, err);
+        int k = oxl_durable_sweep(r->durable, dir, options, report, err);
         if (k < 0 || depth > 32)
                 return k;
         cleanup_fd int fd = oxl_open_beneath(r->root_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -346,10 +348,19 @@ static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_swee
                 if (e.type != DT_DIR)
                         continue;
                 k = oxl_path_join(dir, e.name, &below, err);
-                if (k < 0 || (k = sweep_refs(r, below, options, depth + 1, err)) < 0)
+                if (k < 0 || (k = sweep_refs(r, below, options, report, depth + 1, err)) < 0)
                         return k;
         }
         return more < 0 ? OXL_FAIL_OS(err, DIR_READ, dir) : 0;
+}
+
+static void say_swept(struct oxl_repo *r, const struct oxl_sweep_report *report)
+{
+        char text[128];
+        snprintf(text, sizeof text, "removed %llu temp file%s, %llu KiB: the process that wrote %s is dead",
+                 (unsigned long long)report->removed, report->removed == 1 ? "" : "s",
+                 (unsigned long long)report->removed_bytes / 1024, report->removed == 1 ? "it" : "them");
+        oxl_repo_notice(r, NULL, text);
 }
 
 /* Failing to sweep is no reason not to work: what stays is found again. */
@@ -364,8 +375,10 @@ static void sweep_own_folders(struct oxl_repo *r)
         struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = r, .uid = st.st_uid };
         for (size_t i = 0; i < OXL_ARRAY_LEN(dirs); i++)
                 OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
-        OXL_IGNORE(sweep_refs(r, "refs", &options, 0, &ignored), "swept next time");
+        OXL_IGNORE(sweep_refs(r, "refs", &options, &report, 0, &ignored), "swept next time");
         oxl_owner_sweep(r->root_fd);
+        if (report.removed > 0)
+                say_swept(r, &report);
 }
 
 int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *err)
@@ -381,6 +394,15 @@ int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_count, struct oxl_
         return 0;
 }
 
+/* The outcome of a commit can survive a power cut that its lookup did not. A wrong one is only slow, but fsck names it. */
+static void heal_lookup(struct oxl_repo *r)
+{
+        cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        struct oxl_objects *objects;
+        if (oxl_repo_objects(r, &objects, &ignored) == 0)
+                OXL_IGNORE(oxl_objects_heal_lookup(objects, &ignored), "lookup is derived");
+}
+
 int oxl_repo_recover(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *err)
 {
         /* begin_write recovers: counting is all that is left to do */
@@ -389,6 +411,7 @@ int oxl_repo_recover(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *
                 return k;
         if (ret_count)
                 *ret_count = r->recovered;
+        heal_lookup(r);
         k = oxl_journal_checkpoint(r->journal, OXL_WAL_LOW_BYTES, err);
         oxl_repo_end_write(r);
         return k;

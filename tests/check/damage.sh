@@ -60,6 +60,7 @@ cp "$tmp/format" .oxen-lite/format
 ox 0 fsck
 
 # Each problem can explain itself, and the documentation knows it.
+# shellcheck disable=SC2016 # no expansion: Markdown
 sed -n 's/^### `\(.*\)`$/\1/p' "$SRCDIR/docs/FSCK.md" >"$tmp/slugs"
 [ "$(wc -l <"$tmp/slugs")" -gt 30 ] || fail "docs/FSCK.md lists too few problems"
 while read -r slug; do

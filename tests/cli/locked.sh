@@ -54,9 +54,11 @@ assert waiting.wait(120) == 0
 f = open(".oxen-lite/locks", "r+b")
 fcntl.fcntl(f, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 1, 0))
 waiting = subprocess.Popen([ox, "--wait", "forever", "add", "a"], stderr=subprocess.DEVNULL)
-while b"oxen-lite" not in open(f"/proc/{waiting.pid}/cmdline", "rb").read() or \
-        not any(os.path.realpath(f"/proc/{waiting.pid}/fd/{n}").endswith("/locks") for n in os.listdir(f"/proc/{waiting.pid}/fd")):
-    assert waiting.poll() is None
+# It has the file open: the handlers of signals are in place long before that.
+fds = f"/proc/{waiting.pid}/fd"
+while not any(os.path.realpath(f"{fds}/{n}").endswith("/locks") for n in os.listdir(fds)):
+    assert waiting.poll() is None and time.monotonic() < end
+    time.sleep(0.005)
 waiting.send_signal(signal.SIGINT)
 assert waiting.wait(120) == 130
 PYTHON

@@ -16,7 +16,7 @@ printf 1 >a
 ox add a
 ox commit -m one
 printf 2 >a
-mount -o remount,ro "$tmp/disk"
+mount -o remount,bind,ro "$tmp/disk"
 find . -type f | sort | xargs sha256sum >"$tmp/before"
 for words in status log "ls -r" "cat HEAD:a" show config "restore --help" version; do
         # shellcheck disable=SC2086 # words
@@ -35,5 +35,5 @@ done
 ox 1 init new
 find . -type f | sort | xargs sha256sum >"$tmp/after"
 cmp "$tmp/before" "$tmp/after" || fail "something changed"
-mount -o remount,rw "$tmp/disk"
+mount -o remount,bind,rw "$tmp/disk"
 ox commit -am two

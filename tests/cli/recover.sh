@@ -60,6 +60,18 @@ done
 [ "$round" -gt 4 ] || fail "only $round rounds"
 [ "$decided" -gt 0 ] || fail "no round left anything to decide"
 
+# lookup is written without a sync: what a power cut left under its name is replaced.
+lookup=.oxen-lite/versions/packs/lookup
+cp "$lookup" "$tmp/lookup"
+for size in 0 100 "$(($(wc -c <"$lookup") - 1))"; do
+        chmod u+w "$lookup"
+        truncate -s "$size" "$lookup"
+        ox 4 fsck
+        out_has lookup-damaged
+        ox recover
+        fsck_clean
+done
+
 # The same without asking: the next writing command says it, also with --quiet, and in its own document.
 while [ "$round" -gt 0 ]; do
         round=$((round - 1))

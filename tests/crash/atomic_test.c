@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -79,7 +80,7 @@ static enum oxl_temp_verdict everybody_is_dead(void *ctx, uint64_t owner)
 static const char *sweep_and_check(const char *folder)
 {
         struct oxl_sweep_report report = { 0 };
-        const struct oxl_sweep_options options = { .owner_alive = everybody_is_dead, .uid = 0 };
+        const struct oxl_sweep_options options = { .owner_alive = everybody_is_dead, .uid = geteuid() };
         int fd = oxl_sys->openat(AT_FDCWD, folder, O_RDONLY | O_DIRECTORY, 0);
         if (fd < 0)
                 return errno == ENOENT ? NULL : "O3: a folder cannot be opened";

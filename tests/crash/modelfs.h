@@ -47,6 +47,22 @@ struct modelfs;
 /* NULL: fine. Else the name of the broken promise, a static text. */
 typedef const char *modelfs_oracle_fn(void *ctx, unsigned acked);
 
+/* Which selections are tried when there are more than `exhaustive` pending operations: always all prefixes, all but one, and only
+ * one; and of clusters, each either one name operation or all data operations of a file, all subsets of up to `clusters`. */
+struct modelfs_limits {
+        unsigned exhaustive;
+        unsigned clusters;
+        unsigned random;
+        bool pairs; /* all but two */
+        bool torn;
+};
+
+struct modelfs_seen; /* states that need not be tried again */
+
+/* The process has just been killed: the clone of its disk is mounted, with what was pending still pending, no locks and no
+ * descriptors. @op counts operations. */
+typedef void modelfs_kill_fn(void *ctx, struct modelfs *clone, uint64_t op);
+
 struct modelfs *modelfs_new(enum modelfs_profile profile);
 void modelfs_free(struct modelfs *fs);
 
@@ -60,6 +76,37 @@ void modelfs_checkpoint(struct modelfs *fs);
 void modelfs_watch(struct modelfs *fs, modelfs_oracle_fn *oracle, void *ctx);
 /* Tries the crashes of this moment, and counts one acknowledgement more for all later ones. */
 void modelfs_ack(struct modelfs *fs);
+void modelfs_limit(struct modelfs *fs, struct modelfs_limits limits);
+/* The first broken promise ends it: nothing more is tried. */
+void modelfs_stop_at_first(struct modelfs *fs);
+/* Shared by several disks, so that none judges again what another judged; lives longer than they do. */
+struct modelfs_seen *modelfs_seen_new(void);
+void modelfs_seen_free(struct modelfs_seen *seen);
+void modelfs_share_seen(struct modelfs *fs, struct modelfs_seen *seen);
+/* Notes @hash. Was it there? */
+bool modelfs_seen_before(struct modelfs_seen *seen, uint64_t hash);
+
+/* After every operation: the process is killed, the machine goes on. */
+void modelfs_watch_kills(struct modelfs *fs, modelfs_kill_fn *kill, void *ctx);
+/* The disk as another process finds it after this one was killed now. */
+struct modelfs *modelfs_clone(const struct modelfs *fs);
+
+/* The disk that is mounted, and a hash of all that it holds. */
+struct modelfs *modelfs_current(void);
+uint64_t modelfs_hash(const struct modelfs *fs);
+/* Called when another boot or process takes over; for state outside the disk (SQLite's generator). */
+extern void (*modelfs_on_switch)(void);
+/* Numbers of this boot or process: different ones for the next. */
+uint64_t modelfs_generation(const struct modelfs *fs);
+/* fstatfs says NFS. */
+void modelfs_set_network(struct modelfs *fs);
+/* Calls @fn with the path of everything there is. */
+void modelfs_each(const struct modelfs *fs, void (*fn)(void *ctx, const char *path), void *ctx);
+/* Operations so far. */
+uint64_t modelfs_ops(const struct modelfs *fs);
+/* The last operation, in words; to be freed. */
+char *modelfs_last(const struct modelfs *fs);
+
 /* No more crashes. */
 void modelfs_unwatch(struct modelfs *fs);
 
@@ -70,6 +117,7 @@ void modelfs_fail_sync(struct modelfs *fs, unsigned n);
 uint64_t modelfs_states(const struct modelfs *fs);     /* different crash states that the oracle saw */
 uint64_t modelfs_violations(const struct modelfs *fs);
 const char *modelfs_first_violation(const struct modelfs *fs); /* NULL: none */
+uint64_t modelfs_first_violation_op(const struct modelfs *fs);
 unsigned modelfs_open_descriptors(const struct modelfs *fs);
 
 /* Whole-file helpers on whatever oxl_sys is. Return false when a call fails. */

@@ -1,43 +1,63 @@
 /* SPDX-License-Identifier: MIT */
 /* The model disk's log, and the crashes: which selections of pending operations are tried, see modelfs.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "crash/modelfs_image.h"
 
-enum { EXHAUSTIVE_MAX = 12, RANDOM_STATES = 64, NO_TEAR = -1 };
+enum { CLUSTERS_MAX = 16, NO_TEAR = -1 };
+
+void (*modelfs_on_switch)(void);
+
+static void switched(void)
+{
+        if (modelfs_on_switch)
+                modelfs_on_switch();
+}
 
 /* --- seen states ------------------------------------------------------------------------------------------------- */
 
-static void seen_grow(struct mwatch *w)
+static void seen_grow(struct modelfs_seen *s)
 {
-        size_t old_cap = w->seen_cap;
-        uint64_t *old = w->seen;
-        w->seen_cap = old_cap ? old_cap * 2 : 1024;
-        w->seen = mfs_alloc(w->seen_cap * sizeof *w->seen);
+        size_t old_cap = s->cap;
+        uint64_t *old = s->hash;
+        s->cap = old_cap ? old_cap * 2 : 1024;
+        s->hash = mfs_alloc(s->cap * sizeof *s->hash);
         for (size_t i = 0; i < old_cap; i++) {
                 if (old[i] == 0)
                         continue;
-                size_t at = old[i] & (w->seen_cap - 1);
-                while (w->seen[at])
-                        at = (at + 1) & (w->seen_cap - 1);
-                w->seen[at] = old[i];
+                size_t at = old[i] & (s->cap - 1);
+                while (s->hash[at])
+                        at = (at + 1) & (s->cap - 1);
+                s->hash[at] = old[i];
         }
         free(old);
 }
 
-static bool seen_before(struct mwatch *w, uint64_t hash)
+bool modelfs_seen_before(struct modelfs_seen *s, uint64_t hash)
 {
-        if (2 * w->seen_n >= w->seen_cap)
-                seen_grow(w);
+        if (2 * s->n >= s->cap)
+                seen_grow(s);
         hash += hash == 0;
-        size_t at = hash & (w->seen_cap - 1);
-        for (; w->seen[at]; at = (at + 1) & (w->seen_cap - 1))
-                if (w->seen[at] == hash)
+        size_t at = hash & (s->cap - 1);
+        for (; s->hash[at]; at = (at + 1) & (s->cap - 1))
+                if (s->hash[at] == hash)
                         return true;
-        w->seen[at] = hash;
-        w->seen_n++;
+        s->hash[at] = hash;
+        s->n++;
         return false;
+}
+
+struct modelfs_seen *modelfs_seen_new(void)
+{
+        return mfs_alloc(sizeof(struct modelfs_seen));
+}
+
+void modelfs_seen_free(struct modelfs_seen *seen)
+{
+        free(seen->hash);
+        free(seen);
 }
 
 /* --- one crash --------------------------------------------------------------------------------------------------- */
@@ -51,15 +71,29 @@ struct selection {
         size_t cut;
 };
 
-static void judge(struct modelfs *fs, struct mimage *state)
+/* In words, to stderr: for people who look for the mistake. */
+static void explain(const struct modelfs *fs, const struct selection *s, const char *broken);
+
+/* What follows on the disk @next: a new boot, or a new process. */
+static void next_life(struct modelfs *next, const struct modelfs *fs)
+{
+        next->generation = fs->generation + 1;
+        next->network = fs->network;
+        next->clock = (int64_t)next->generation * 1000000;
+        next->random = 42 + next->generation * 0x9e3779b97f4a7c15U;
+        next->watch.limits = fs->watch.limits;
+}
+
+static void judge(struct modelfs *fs, struct mimage *state, const struct selection *s)
 {
         struct mwatch *w = &fs->watch;
-        if (seen_before(w, mimage_hash(state) + 0x9e3779b97f4a7c15U * w->acked)) {
+        if (modelfs_seen_before(w->seen, mimage_hash(state) + 0x9e3779b97f4a7c15U * w->acked)) {
                 mimage_done(state);
                 return;
         }
         w->states++;
         struct modelfs *crashed = modelfs_new(fs->profile);
+        next_life(crashed, fs);
         mimage_done(&crashed->base);
         mimage_done(&crashed->now);
         crashed->base = *state;
@@ -67,6 +101,7 @@ static void judge(struct modelfs *fs, struct mimage *state)
         const struct oxl_sys *sys = oxl_sys; /* perhaps a fault table around ours */
         modelfs_unmount();
         modelfs_mount(crashed);
+        switched();
         const char *broken = w->oracle(w->ctx, w->acked);
         modelfs_free(crashed);
         modelfs_mount(fs);
@@ -74,8 +109,11 @@ static void judge(struct modelfs *fs, struct mimage *state)
         if (!broken)
                 return;
         w->violations++;
-        if (!w->first)
-                w->first = broken;
+        if (w->first)
+                return;
+        w->first = broken;
+        w->first_op = fs->ops;
+        explain(fs, s, broken);
 }
 
 /* P2: a name operation counts only if all pending ones before it were chosen. */
@@ -88,9 +126,11 @@ static bool allowed(const struct modelfs *fs, const struct mop *op, bool names_s
 static void crash(struct modelfs *fs, const struct selection *s)
 {
         struct mimage state;
+        if (fs->watch.first && fs->watch.stop_at_first)
+                return;
         mimage_copy(&state, &fs->base);
         for (uint32_t i = state.n; i < fs->now.n; i++) /* a new inode comes with type and mode, unlinked */
-                (void)mimage_new_inode(&state, fs->now.inodes[i].born);
+                (void)mimage_new_inode(&state, fs->now.inodes[i]->born);
         bool names_stopped = false;
         for (size_t i = 0, k = 0; i < fs->log_n; i++) {
                 const struct mop *op = &fs->log[i];
@@ -107,7 +147,7 @@ static void crash(struct modelfs *fs, const struct selection *s)
                 if (!op->lost)
                         mimage_apply(&state, op, torn);
         }
-        judge(fs, &state);
+        judge(fs, &state, s);
 }
 
 /* --- which crashes ------------------------------------------------------------------------------------------------ */
@@ -146,7 +186,7 @@ static void try_few(struct modelfs *fs, struct selection *s)
                 choose_all(s, true);
                 s->chosen[i] = false;
                 crash(fs, s);
-                for (size_t k = i + 1; k < s->n; k++) {
+                for (size_t k = i + 1; k < s->n && fs->watch.limits.pairs; k++) {
                         s->chosen[k] = false;
                         crash(fs, s);
                         s->chosen[k] = true;
@@ -164,7 +204,7 @@ static uint64_t next_random(uint64_t *state)
 
 static void try_random(struct modelfs *fs, struct selection *s)
 {
-        for (int tries = 0; tries < RANDOM_STATES; tries++) {
+        for (unsigned tries = 0; tries < fs->watch.limits.random; tries++) {
                 for (size_t i = 0; i < s->n; i++)
                         s->chosen[i] = next_random(&fs->watch.random) & 1;
                 crash(fs, s);
@@ -183,6 +223,78 @@ static void try_torn(struct modelfs *fs, struct selection *s)
                 for (s->cut = MODELFS_SECTOR; s->cut < op->n; s->cut += MODELFS_SECTOR)
                         crash(fs, s);
         }
+        s->torn = (size_t)NO_TEAR;
+}
+
+/* Which cluster each pending operation belongs to; their number. */
+static size_t find_clusters(const struct modelfs *fs, const struct selection *s, size_t *ret)
+{
+        size_t n = 0;
+        for (size_t i = 0; i < s->n; i++) {
+                const struct mop *op = &fs->log[s->ops[i]];
+                size_t k = 0;
+                while (k < i && (op->kind >= MOP_ADD || fs->log[s->ops[k]].kind >= MOP_ADD ||
+                                 fs->log[s->ops[k]].ino != op->ino))
+                        k++;
+                ret[i] = k < i ? ret[k] : n++;
+        }
+        return n;
+}
+
+static void try_clusters(struct modelfs *fs, struct selection *s)
+{
+        size_t *cluster = mfs_alloc(s->n * sizeof *cluster), n = find_clusters(fs, s, cluster);
+        unsigned max = fs->watch.limits.clusters < CLUSTERS_MAX ? fs->watch.limits.clusters : CLUSTERS_MAX;
+        uint64_t tries = (uint64_t)1 << (n < max ? n : max);
+        for (uint64_t t = 0; t < tries && max > 0; t++) {
+                uint64_t bits = n <= max ? t : next_random(&fs->watch.random);
+                for (size_t i = 0; i < s->n; i++)
+                        s->chosen[i] = bits >> cluster[i] % 64 & 1;
+                crash(fs, s);
+        }
+        free(cluster);
+}
+
+static void try_selections(struct modelfs *fs, struct selection *s)
+{
+        if (fs->profile == MODELFS_P5) {
+                try_prefixes(fs, s);
+        } else if (s->n <= fs->watch.limits.exhaustive) {
+                try_subsets(fs, s);
+        } else {
+                try_prefixes(fs, s);
+                try_few(fs, s);
+                try_clusters(fs, s);
+                try_random(fs, s);
+        }
+        if (fs->watch.limits.torn)
+                try_torn(fs, s);
+}
+
+static void try_power_cuts(struct modelfs *fs)
+{
+        struct selection s = { .torn = (size_t)NO_TEAR };
+        s.ops = mfs_alloc(fs->log_n * sizeof *s.ops);
+        s.chosen = mfs_alloc(fs->log_n * sizeof *s.chosen);
+        for (size_t i = 0; i < fs->log_n; i++)
+                if (!fs->log[i].durable && !fs->log[i].lost)
+                        s.ops[s.n++] = i;
+        try_selections(fs, &s);
+        free(s.ops);
+        free(s.chosen);
+}
+
+static void try_kill(struct modelfs *fs)
+{
+        const struct oxl_sys *sys = oxl_sys;
+        struct modelfs *clone = modelfs_clone(fs);
+        modelfs_unmount();
+        modelfs_mount(clone);
+        switched();
+        fs->watch.kill(fs->watch.kill_ctx, clone, fs->ops);
+        modelfs_unmount();
+        modelfs_mount(fs);
+        oxl_sys = sys;
 }
 
 void modelfs_try_crashes(struct modelfs *fs)
@@ -190,25 +302,73 @@ void modelfs_try_crashes(struct modelfs *fs)
         if (!fs->watch.active)
                 return;
         fs->watch.active = false; /* the oracle's own changes are not watched */
-        struct selection s = { .torn = (size_t)NO_TEAR };
-        s.ops = mfs_alloc(fs->log_n * sizeof *s.ops);
-        s.chosen = mfs_alloc(fs->log_n * sizeof *s.chosen);
-        for (size_t i = 0; i < fs->log_n; i++)
-                if (!fs->log[i].durable && !fs->log[i].lost)
-                        s.ops[s.n++] = i;
-        if (fs->profile == MODELFS_P5) {
-                try_prefixes(fs, &s);
-        } else if (s.n <= EXHAUSTIVE_MAX) {
-                try_subsets(fs, &s);
-        } else {
-                try_prefixes(fs, &s);
-                try_few(fs, &s);
-                try_random(fs, &s);
-        }
-        try_torn(fs, &s);
-        free(s.ops);
-        free(s.chosen);
+        if (fs->watch.oracle)
+                try_power_cuts(fs);
+        if (fs->watch.kill)
+                try_kill(fs);
+        switched();
         fs->watch.active = true;
+}
+
+/* --- in words ------------------------------------------------------------------------------------------------------ */
+
+static void path_of(const struct mimage *im, uint32_t ino, char *ret, size_t size)
+{
+        ret[0] = 0;
+        for (uint32_t at = ino; at != MODELFS_ROOT;) {
+                uint32_t dir = 0;
+                const char *name = NULL;
+                for (uint32_t i = 1; i < im->n && !name; i++)
+                        for (size_t k = 0; k < im->inodes[i]->n && !name; k++)
+                                if (im->inodes[i]->entries[k].ino == at)
+                                        dir = i, name = im->inodes[i]->entries[k].name->text;
+                char longer[512];
+                if (!name) {
+                        snprintf(ret, size, "(inode %u)", at);
+                        return;
+                }
+                if (snprintf(longer, sizeof longer, "/%s%s", name, ret) >= (int)sizeof longer)
+                        return;
+                snprintf(ret, size, "%s", longer);
+                at = dir;
+        }
+}
+
+static void op_text(const struct modelfs *fs, const struct mop *op, char *ret, size_t size)
+{
+        static const char *const kinds[] = { "write", "size", "attr", "add", "del", "rename" };
+        char a[512] = "", b[512] = "";
+        if (op->kind < MOP_ADD) {
+                path_of(&fs->now, op->ino, a, sizeof a);
+                snprintf(ret, size, "%s %s at %llu, %zu bytes", kinds[op->kind], a, (unsigned long long)op->at, op->n);
+                return;
+        }
+        path_of(&fs->now, op->dir, a, sizeof a);
+        if (op->dir2)
+                path_of(&fs->now, op->dir2, b, sizeof b);
+        snprintf(ret, size, "%s %s/%s%s%s%s%s", kinds[op->kind], a, op->name, op->name2 ? " to " : "", b,
+                 op->name2 ? "/" : "", op->name2 ? op->name2 : "");
+}
+
+char *modelfs_last(const struct modelfs *fs)
+{
+        char *text = mfs_alloc(1200);
+        if (fs->log_n > 0)
+                op_text(fs, &fs->log[fs->log_n - 1], text, 1200);
+        return text;
+}
+
+static void explain(const struct modelfs *fs, const struct selection *s, const char *broken)
+{
+        if (!getenv("OXL_CRASH_EXPLAIN"))
+                return;
+        fprintf(stderr, "generation %u, after operation %llu: %s; not yet durable, * reached the disk:\n", fs->generation,
+                (unsigned long long)fs->ops, broken);
+        for (size_t i = 0; i < s->n; i++) {
+                char text[1200];
+                op_text(fs, &fs->log[s->ops[i]], text, sizeof text);
+                fprintf(stderr, "  %c %s%s\n", s->chosen[i] ? '*' : ' ', text, s->torn == i ? " (torn)" : "");
+        }
 }
 
 /* --- the log ------------------------------------------------------------------------------------------------------ */
@@ -220,8 +380,62 @@ void modelfs_do(struct modelfs *fs, struct mop op)
                 fs->log = mfs_grow(fs->log, fs->log_cap * sizeof *fs->log);
         }
         fs->log[fs->log_n++] = op;
+        fs->ops++;
         mimage_apply(&fs->now, &op, SIZE_MAX);
         modelfs_try_crashes(fs);
+}
+
+void modelfs_fold(struct modelfs *fs)
+{
+        while (fs->base.n < fs->now.n)
+                (void)mimage_new_inode(&fs->base, fs->now.inodes[fs->base.n]->born);
+        bool *data = mfs_alloc(fs->now.n), *names = mfs_alloc(fs->now.n); /* blocked by something pending */
+        size_t kept = 0;
+        for (size_t i = 0; i < fs->log_n; i++) {
+                struct mop *op = &fs->log[i];
+                bool is_data = op->kind < MOP_ADD;
+                bool blocked = is_data ? data[op->ino] : names[op->dir] || names[op->dir2];
+                if (op->lost || (op->durable && !blocked)) {
+                        if (!op->lost)
+                                mimage_apply(&fs->base, op, SIZE_MAX);
+                        mop_done(op);
+                        continue;
+                }
+                if (is_data)
+                        data[op->ino] = true;
+                else
+                        names[op->dir] = names[op->dir2] = true;
+                names[0] = false; /* dir2 of operations that have none */
+                fs->log[kept++] = *op;
+        }
+        fs->log_n = kept;
+        free(data);
+        free(names);
+}
+
+static void *copy_bytes(const void *p, size_t n)
+{
+        return p ? memcpy(mfs_alloc(n), p, n) : NULL;
+}
+
+struct modelfs *modelfs_clone(const struct modelfs *fs)
+{
+        struct modelfs *c = modelfs_new(fs->profile);
+        mimage_done(&c->base);
+        mimage_done(&c->now);
+        mimage_copy(&c->base, &fs->base);
+        mimage_copy(&c->now, &fs->now);
+        next_life(c, fs);
+        c->log = mfs_alloc(fs->log_n * sizeof *c->log);
+        c->log_n = c->log_cap = fs->log_n;
+        for (size_t i = 0; i < fs->log_n; i++) {
+                struct mop *op = &c->log[i];
+                *op = fs->log[i];
+                op->name = op->name ? copy_bytes(op->name, strlen(op->name) + 1) : NULL;
+                op->name2 = op->name2 ? copy_bytes(op->name2, strlen(op->name2) + 1) : NULL;
+                op->data = copy_bytes(op->data, op->n);
+        }
+        return c;
 }
 
 void modelfs_checkpoint(struct modelfs *fs)
@@ -239,6 +453,71 @@ void modelfs_watch(struct modelfs *fs, modelfs_oracle_fn *oracle, void *ctx)
         fs->watch.ctx = ctx;
         fs->watch.active = true;
         modelfs_try_crashes(fs);
+}
+
+void modelfs_watch_kills(struct modelfs *fs, modelfs_kill_fn *kill, void *ctx)
+{
+        fs->watch.kill = kill;
+        fs->watch.kill_ctx = ctx;
+        fs->watch.active = true;
+}
+
+void modelfs_limit(struct modelfs *fs, struct modelfs_limits limits)
+{
+        fs->watch.limits = limits;
+}
+
+void modelfs_stop_at_first(struct modelfs *fs)
+{
+        fs->watch.stop_at_first = true;
+}
+
+void modelfs_share_seen(struct modelfs *fs, struct modelfs_seen *seen)
+{
+        fs->watch.seen = seen;
+}
+
+struct modelfs *modelfs_current(void)
+{
+        return modelfs_mounted;
+}
+
+uint64_t modelfs_hash(const struct modelfs *fs)
+{
+        return mimage_hash(&fs->now);
+}
+
+uint64_t modelfs_generation(const struct modelfs *fs)
+{
+        return fs->generation;
+}
+
+uint64_t modelfs_ops(const struct modelfs *fs)
+{
+        return fs->ops;
+}
+
+void modelfs_set_network(struct modelfs *fs)
+{
+        fs->network = true;
+}
+
+static void each_below(const struct mimage *im, uint32_t dir, const char *path, void (*fn)(void *ctx, const char *path),
+                       void *ctx)
+{
+        const struct minode *node = im->inodes[dir];
+        for (size_t i = 0; i < node->n; i++) {
+                char below[1024];
+                if (snprintf(below, sizeof below, "%s/%s", path, node->entries[i].name->text) >= (int)sizeof below)
+                        abort();
+                fn(ctx, below);
+                each_below(im, node->entries[i].ino, below, fn, ctx);
+        }
+}
+
+void modelfs_each(const struct modelfs *fs, void (*fn)(void *ctx, const char *path), void *ctx)
+{
+        each_below(&fs->now, MODELFS_ROOT, "", fn, ctx);
 }
 
 void modelfs_unwatch(struct modelfs *fs)
@@ -265,6 +544,11 @@ uint64_t modelfs_states(const struct modelfs *fs)
 uint64_t modelfs_violations(const struct modelfs *fs)
 {
         return fs->watch.violations;
+}
+
+uint64_t modelfs_first_violation_op(const struct modelfs *fs)
+{
+        return fs->watch.first_op;
 }
 
 const char *modelfs_first_violation(const struct modelfs *fs)

@@ -2,6 +2,7 @@
 /* Images of the model disk: inodes, names, content shared until written; applying operations; hashing. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "crash/modelfs_image.h"
 
@@ -21,36 +22,144 @@ void *mfs_grow(void *p, size_t size)
         return p;
 }
 
-static char *copy_text(const char *s)
+static uint64_t mix(uint64_t h, const void *p, size_t n)
 {
-        size_t n = strlen(s) + 1;
-        return memcpy(mfs_alloc(n), s, n);
+        const uint8_t *b = p;
+        for (; n >= 8; n -= 8, b += 8) {
+                uint64_t v;
+                memcpy(&v, b, 8);
+                h = (h ^ v) * 0x9e3779b97f4a7c15U;
+                h ^= h >> 29;
+        }
+        for (; n > 0; n--)
+                h = (h ^ *b++) * 0x100000001b3U;
+        return h ^ h >> 32;
+}
+
+/* --- pages ------------------------------------------------------------------------------------------------------ */
+
+static void page_unref(struct mpage *p)
+{
+        if (p && --p->refs == 0)
+                free(p);
+}
+
+/* Page @i of @node, to be written: its own, and not hashed. */
+static uint8_t *page_own(struct minode *node, size_t i)
+{
+        if (i >= node->n_pages) {
+                node->pages = mfs_grow(node->pages, (i + 1) * sizeof *node->pages);
+                memset(node->pages + node->n_pages, 0, (i + 1 - node->n_pages) * sizeof *node->pages);
+                node->n_pages = i + 1;
+        }
+        struct mpage *old = node->pages[i];
+        if (!old || old->refs > 1) {
+                struct mpage *p = mfs_alloc(sizeof *p);
+                p->refs = 1;
+                if (old)
+                        memcpy(p->bytes, old->bytes, MODELFS_PAGE);
+                page_unref(old);
+                node->pages[i] = p;
+        }
+        node->pages[i]->hashed = false;
+        return node->pages[i]->bytes;
+}
+
+static void write_bytes(struct minode *node, uint64_t at, const uint8_t *bytes, size_t n)
+{
+        while (n > 0) {
+                size_t in = (size_t)(at % MODELFS_PAGE), step = MODELFS_PAGE - in;
+                step = step < n ? step : n;
+                memcpy(page_own(node, (size_t)(at / MODELFS_PAGE)) + in, bytes, step);
+                at += step, bytes += step, n -= step;
+        }
+}
+
+void minode_read(const struct minode *node, uint64_t at, void *buf, size_t n)
+{
+        for (char *to = buf; n > 0;) {
+                size_t i = (size_t)(at / MODELFS_PAGE), in = (size_t)(at % MODELFS_PAGE), step = MODELFS_PAGE - in;
+                const struct mpage *p = i < node->n_pages ? node->pages[i] : NULL;
+                step = step < n ? step : n;
+                if (p)
+                        memcpy(to, p->bytes + in, step);
+                else
+                        memset(to, 0, step);
+                at += step, to += step, n -= step;
+        }
+}
+
+static void set_size(struct minode *node, uint64_t size)
+{
+        size_t whole = (size_t)(size / MODELFS_PAGE), in = (size_t)(size % MODELFS_PAGE);
+        if (size < node->size && in > 0 && whole < node->n_pages && node->pages[whole])
+                memset(page_own(node, whole) + in, 0, MODELFS_PAGE - in);
+        size_t keep = whole + (in > 0);
+        while (size < node->size && node->n_pages > keep)
+                page_unref(node->pages[--node->n_pages]);
+        node->size = size;
 }
 
 /* --- inodes ----------------------------------------------------------------------------------------------------- */
 
-static void blob_unref(struct mblob *b)
+static struct mname *name_new(const char *text)
 {
-        if (b && --b->refs == 0)
-                free(b);
+        size_t n = strlen(text) + 1;
+        struct mname *name = mfs_alloc(sizeof *name + n);
+        name->refs = 1;
+        name->hash = mix(7, text, n - 1);
+        memcpy(name->text, text, n);
+        return name;
 }
 
-/* Makes the content of @node its own, with room for @size bytes; what is new is zero. */
-static uint8_t *blob_own(struct minode *node, size_t size)
+static void name_unref(struct mname *name)
 {
-        struct mblob *old = node->blob;
-        size_t have = old ? old->cap : 0;
-        if (old && old->refs == 1 && have >= size)
-                return old->bytes;
-        size_t cap = size > have ? size + MODELFS_PAGE : have;
-        struct mblob *b = mfs_alloc(sizeof *b + cap);
-        b->refs = 1;
-        b->cap = cap;
-        if (old)
-                memcpy(b->bytes, old->bytes, have);
-        blob_unref(old);
-        node->blob = b;
-        return b->bytes;
+        if (--name->refs == 0)
+                free(name);
+}
+
+static void inode_unref(struct minode *node)
+{
+        if (--node->refs > 0)
+                return;
+        for (size_t i = 0; i < node->n_pages; i++)
+                page_unref(node->pages[i]);
+        for (size_t i = 0; i < node->n; i++)
+                name_unref(node->entries[i].name);
+        free(node->pages);
+        free(node->entries);
+        free(node);
+}
+
+/* The inode, to be changed: its own. */
+static struct minode *inode_own(struct mimage *im, uint32_t ino)
+{
+        struct minode *old = im->inodes[ino];
+        if (old->refs == 1) {
+                old->hashed = false;
+                return old;
+        }
+        struct minode *node = mfs_alloc(sizeof *node);
+        *node = *old;
+        node->refs = 1;
+        node->hashed = false;
+        node->pages = NULL;
+        if (old->n_pages > 0) {
+                node->pages = mfs_alloc(old->n_pages * sizeof *node->pages);
+                memcpy(node->pages, old->pages, old->n_pages * sizeof *node->pages);
+        }
+        for (size_t i = 0; i < node->n_pages; i++)
+                if (node->pages[i])
+                        node->pages[i]->refs++;
+        if (old->cap > 0) {
+                node->entries = mfs_alloc(old->cap * sizeof *node->entries);
+                memcpy(node->entries, old->entries, old->n * sizeof *node->entries);
+        }
+        for (size_t i = 0; i < node->n; i++)
+                node->entries[i].name->refs++;
+        old->refs--;
+        im->inodes[ino] = node;
+        return node;
 }
 
 uint32_t mimage_new_inode(struct mimage *im, mode_t mode)
@@ -59,7 +168,9 @@ uint32_t mimage_new_inode(struct mimage *im, mode_t mode)
                 im->cap = im->cap ? im->cap * 2 : 16;
                 im->inodes = mfs_grow(im->inodes, im->cap * sizeof *im->inodes);
         }
-        im->inodes[im->n] = (struct minode){ .born = mode, .mode = mode };
+        struct minode *node = mfs_alloc(sizeof *node);
+        *node = (struct minode){ .refs = 1, .born = mode, .mode = mode, .uid = geteuid(), .gid = getegid() };
+        im->inodes[im->n] = node;
         return im->n++;
 }
 
@@ -75,28 +186,14 @@ void mimage_copy(struct mimage *dst, const struct mimage *src)
         *dst = *src;
         dst->inodes = mfs_alloc(src->cap * sizeof *src->inodes);
         memcpy(dst->inodes, src->inodes, src->n * sizeof *src->inodes);
-        for (uint32_t i = 0; i < dst->n; i++) {
-                struct minode *node = &dst->inodes[i];
-                if (node->blob)
-                        node->blob->refs++;
-                if (!node->entries)
-                        continue;
-                node->entries = mfs_alloc(node->cap * sizeof *node->entries);
-                for (size_t k = 0; k < node->n; k++) {
-                        node->entries[k] = src->inodes[i].entries[k];
-                        node->entries[k].name = copy_text(node->entries[k].name);
-                }
-        }
+        for (uint32_t i = 0; i < dst->n; i++)
+                dst->inodes[i]->refs++;
 }
 
 void mimage_done(struct mimage *im)
 {
-        for (uint32_t i = 0; i < im->n; i++) {
-                blob_unref(im->inodes[i].blob);
-                for (size_t k = 0; k < im->inodes[i].n; k++)
-                        free(im->inodes[i].entries[k].name);
-                free(im->inodes[i].entries);
-        }
+        for (uint32_t i = 0; i < im->n; i++)
+                inode_unref(im->inodes[i]);
         free(im->inodes);
         *im = (struct mimage){ 0 };
 }
@@ -105,9 +202,9 @@ void mimage_done(struct mimage *im)
 
 struct mentry *mimage_find(const struct mimage *im, uint32_t dir, const char *name)
 {
-        const struct minode *node = &im->inodes[dir];
+        const struct minode *node = im->inodes[dir];
         for (size_t i = 0; i < node->n; i++)
-                if (strcmp(node->entries[i].name, name) == 0)
+                if (strcmp(node->entries[i].name->text, name) == 0)
                         return &node->entries[i];
         return NULL;
 }
@@ -116,18 +213,18 @@ unsigned mimage_links(const struct mimage *im, uint32_t ino)
 {
         unsigned links = ino == MODELFS_ROOT;
         for (uint32_t i = 1; i < im->n; i++)
-                for (size_t k = 0; k < im->inodes[i].n; k++)
-                        links += im->inodes[i].entries[k].ino == ino;
+                for (size_t k = 0; k < im->inodes[i]->n; k++)
+                        links += im->inodes[i]->entries[k].ino == ino;
         return links;
 }
 
 static void name_del(struct mimage *im, uint32_t dir, const char *name)
 {
-        struct mentry *e = mimage_find(im, dir, name);
-        if (!e)
+        if (!mimage_find(im, dir, name))
                 return;
-        struct minode *node = &im->inodes[dir];
-        free(e->name);
+        struct minode *node = inode_own(im, dir);
+        struct mentry *e = mimage_find(im, dir, name);
+        name_unref(e->name);
         size_t i = (size_t)(e - node->entries);
         memmove(e, e + 1, (--node->n - i) * sizeof *e);
 }
@@ -135,43 +232,36 @@ static void name_del(struct mimage *im, uint32_t dir, const char *name)
 static void name_set(struct mimage *im, uint32_t dir, const char *name, uint32_t ino)
 {
         name_del(im, dir, name);
-        struct minode *node = &im->inodes[dir];
+        struct minode *node = inode_own(im, dir);
         if (node->n == node->cap) {
                 node->cap = node->cap ? node->cap * 2 : 4;
                 node->entries = mfs_grow(node->entries, node->cap * sizeof *node->entries);
         }
-        node->entries[node->n++] = (struct mentry){ copy_text(name), ino, im->next_entry++ };
+        node->entries[node->n++] = (struct mentry){ name_new(name), ino, im->next_entry++ };
 }
 
 /* --- operations -------------------------------------------------------------------------------------------------- */
 
-static void set_size(struct minode *node, uint64_t size)
+static void set_attr(struct minode *node, const struct mop *op)
 {
-        if (size < node->size && node->blob) {
-                uint8_t *p = blob_own(node, node->blob->cap);
-                size_t from = size < node->blob->cap ? (size_t)size : node->blob->cap;
-                memset(p + from, 0, node->blob->cap - from);
-        }
-        node->size = size;
+        node->mode = op->mode;
+        node->uid = op->uid;
+        node->gid = op->gid;
+        node->mtime = op->mtime;
 }
 
 void mimage_apply(struct mimage *im, const struct mop *op, size_t torn)
 {
-        struct minode *node = &im->inodes[op->ino];
         size_t n = op->n < torn ? op->n : torn;
         switch (op->kind) {
         case MOP_WRITE:
-                if (n > 0)
-                        memcpy(blob_own(node, (size_t)op->at + n) + op->at, op->data, n);
+                write_bytes(inode_own(im, op->ino), op->at, op->data, n);
                 break;
         case MOP_SIZE:
-                set_size(node, op->at);
+                set_size(inode_own(im, op->ino), op->at);
                 break;
         case MOP_ATTR:
-                node->mode = op->mode;
-                node->uid = op->uid;
-                node->gid = op->gid;
-                node->mtime = op->mtime;
+                set_attr(inode_own(im, op->ino), op);
                 break;
         case MOP_ADD:
                 name_set(im, op->dir, op->name, op->ino);
@@ -195,45 +285,55 @@ void mop_done(struct mop *op)
 
 /* --- hashing ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t mix(uint64_t h, const void *p, size_t n)
+static uint64_t hash_page(struct mpage *p)
 {
-        const uint8_t *b = p;
-        for (; n >= 8; n -= 8, b += 8) {
-                uint64_t v;
-                memcpy(&v, b, 8);
-                h = (h ^ v) * 0x9e3779b97f4a7c15U;
-                h ^= h >> 29;
-        }
-        for (; n > 0; n--)
-                h = (h ^ *b++) * 0x100000001b3U;
-        return h ^ h >> 32;
+        static const uint8_t zeros[MODELFS_PAGE];
+        if (!p)
+                return 0;
+        if (!p->hashed) /* stored zeros and holes read the same */
+                p->hash = memcmp(p->bytes, zeros, MODELFS_PAGE) == 0 ? 0 : mix(3, p->bytes, MODELFS_PAGE);
+        p->hashed = true;
+        return p->hash;
 }
 
-static uint64_t hash_inode(const struct mimage *im, uint32_t ino, unsigned depth)
+static uint64_t hash_content(struct minode *node)
 {
-        const struct minode *node = &im->inodes[ino];
+        if (node->hashed)
+                return node->hash;
         uint64_t h = mix(14695981039346656037U, &node->mode, sizeof node->mode);
         h = mix(h, &node->uid, sizeof node->uid);
         h = mix(h, &node->gid, sizeof node->gid);
         h = mix(h, &node->mtime, sizeof node->mtime);
         h = mix(h, &node->size, sizeof node->size);
-        if (node->blob) {
-                uint64_t n = node->size < node->blob->cap ? node->size : node->blob->cap;
-                while (n > 0 && node->blob->bytes[n - 1] == 0)
-                        n--; /* stored zeros and holes read the same */
-                h = mix(h, node->blob->bytes, (size_t)n);
+        for (size_t i = 0; i < node->n_pages; i++) {
+                uint64_t one[2] = { i, hash_page(node->pages[i]) };
+                if (one[1] != 0)
+                        h += mix(5, one, sizeof one);
         }
+        node->hashed = true;
+        node->hash = mix(11, &h, sizeof h);
+        return node->hash;
+}
+
+static uint64_t hash_inode(const struct mimage *im, const unsigned *links, uint32_t ino, unsigned depth)
+{
+        struct minode *node = im->inodes[ino];
         uint64_t sum = 0; /* order of entries does not matter */
         for (size_t i = 0; i < node->n && depth < 64; i++) {
                 const struct mentry *e = &node->entries[i];
-                uint64_t one[2] = { mix(7, e->name, strlen(e->name)), hash_inode(im, e->ino, depth + 1) };
-                uint32_t links = mimage_links(im, e->ino);
-                sum += mix(links, one, sizeof one);
+                uint64_t one[2] = { e->name->hash, hash_inode(im, links, e->ino, depth + 1) };
+                sum += mix(links[e->ino], one, sizeof one);
         }
-        return mix(h, &sum, sizeof sum);
+        return mix(hash_content(node), &sum, sizeof sum);
 }
 
 uint64_t mimage_hash(const struct mimage *im)
 {
-        return hash_inode(im, MODELFS_ROOT, 0);
+        unsigned *links = mfs_alloc(im->n * sizeof *links);
+        for (uint32_t i = 1; i < im->n; i++)
+                for (size_t k = 0; k < im->inodes[i]->n; k++)
+                        links[im->inodes[i]->entries[k].ino]++;
+        uint64_t h = hash_inode(im, links, MODELFS_ROOT, 0);
+        free(links);
+        return h;
 }

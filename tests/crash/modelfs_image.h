@@ -7,33 +7,45 @@
 
 enum { MODELFS_ROOT = 1, MODELFS_PAGE = 4096, MODELFS_SECTOR = 512 };
 
-/* File content, shared between images until one of them writes. */
-struct mblob {
+/* A page of content and its hash, shared between images until one of them writes. */
+struct mpage {
         unsigned refs;
-        size_t cap;
-        uint8_t bytes[];
+        bool hashed;
+        uint64_t hash;
+        uint8_t bytes[MODELFS_PAGE];
+};
+
+struct mname {
+        unsigned refs;
+        uint64_t hash;
+        char text[];
 };
 
 struct mentry {
-        char *name;
+        struct mname *name;
         uint32_t ino;
         uint64_t id; /* position in listings; grows */
 };
 
+/* Shared between images as a whole, too. */
 struct minode {
+        unsigned refs;
         mode_t born; /* type and mode that come with the inode itself */
         mode_t mode;
         uid_t uid;
         gid_t gid;
         struct timespec mtime;
-        struct mblob *blob; /* content of a file, target of a link */
+        struct mpage **pages; /* content of a file, target of a link; NULL: zeros */
+        size_t n_pages;
         uint64_t size;
         struct mentry *entries; /* of a directory */
         size_t n, cap;
+        bool hashed;
+        uint64_t hash; /* of all but the entries */
 };
 
 struct mimage {
-        struct minode *inodes; /* [ino] */
+        struct minode **inodes; /* [ino] */
         uint32_t n, cap;
         uint64_t next_entry;
 };
@@ -65,6 +77,9 @@ uint32_t mimage_new_inode(struct mimage *im, mode_t mode);
 struct mentry *mimage_find(const struct mimage *im, uint32_t dir, const char *name);
 unsigned mimage_links(const struct mimage *im, uint32_t ino);
 
+/* Reads within the size. */
+void minode_read(const struct minode *node, uint64_t at, void *buf, size_t n);
+
 /* Applies @op; a write only up to @torn bytes. */
 void mimage_apply(struct mimage *im, const struct mop *op, size_t torn);
 
@@ -73,16 +88,24 @@ uint64_t mimage_hash(const struct mimage *im);
 
 void mop_done(struct mop *op);
 
+struct modelfs_seen {
+        uint64_t *hash; /* open hash table */
+        size_t n, cap;
+};
+
 struct mwatch {
         modelfs_oracle_fn *oracle;
         void *ctx;
-        bool active;
+        bool active, stop_at_first;
         unsigned acked;
         uint64_t states, violations;
         const char *first;
-        uint64_t *seen; /* open hash table of state hashes */
-        size_t seen_n, seen_cap;
+        uint64_t first_op;
+        struct modelfs_seen own_seen, *seen;
         uint64_t random;
+        struct modelfs_limits limits;
+        modelfs_kill_fn *kill;
+        void *kill_ctx;
 };
 
 struct mofd {
@@ -99,7 +122,7 @@ struct mlock {
         short type;
 };
 
-enum { MODELFS_FD_FIRST = 1000, MODELFS_FD_MAX = 2048 };
+enum { MODELFS_FD_FIRST = 1000, MODELFS_FD_MAX = 512 };
 
 struct modelfs {
         enum modelfs_profile profile;
@@ -111,8 +134,11 @@ struct modelfs {
         size_t locks_n;
         struct mwatch watch;
         unsigned fail_sync;
+        unsigned generation; /* boots and deaths before this one: nothing random is drawn twice */
         uint64_t random;
         int64_t clock;
+        bool network;
+        uint64_t ops;
 };
 
 extern struct modelfs *modelfs_mounted;
@@ -120,5 +146,8 @@ extern struct modelfs *modelfs_mounted;
 /* Logs and applies one operation (taking its memory), then tries the crashes. */
 void modelfs_do(struct modelfs *fs, struct mop op);
 void modelfs_try_crashes(struct modelfs *fs);
+
+/* Moves into the base what is durable and comes after nothing pending in the same inode or directory. */
+void modelfs_fold(struct modelfs *fs);
 
 #endif

@@ -25,9 +25,9 @@ static struct modelfs *the_fs(void)
         return modelfs_mounted;
 }
 
-static struct minode *node_of(uint32_t ino)
+static const struct minode *node_of(uint32_t ino)
 {
-        return &the_fs()->now.inodes[ino];
+        return the_fs()->now.inodes[ino];
 }
 
 static char *text_copy(const char *s)
@@ -121,6 +121,8 @@ struct modelfs *modelfs_new(enum modelfs_profile profile)
         mimage_init(&fs->now);
         fs->random = 42;
         fs->watch.random = 4242;
+        fs->watch.seen = &fs->watch.own_seen;
+        fs->watch.limits = (struct modelfs_limits){ .exhaustive = 12, .pairs = true, .random = 64, .torn = true };
         return fs;
 }
 
@@ -137,7 +139,7 @@ void modelfs_free(struct modelfs *fs)
         mimage_done(&fs->now);
         free(fs->log);
         free(fs->locks);
-        free(fs->watch.seen);
+        free(fs->watch.own_seen.hash);
         free(fs);
 }
 
@@ -169,8 +171,8 @@ static uint32_t parent_of(uint32_t dir)
 {
         const struct mimage *im = &the_fs()->now;
         for (uint32_t i = 1; i < im->n; i++)
-                for (size_t k = 0; k < im->inodes[i].n; k++)
-                        if (im->inodes[i].entries[k].ino == dir)
+                for (size_t k = 0; k < im->inodes[i]->n; k++)
+                        if (im->inodes[i]->entries[k].ino == dir)
                                 return i;
         return MODELFS_ROOT;
 }
@@ -195,9 +197,11 @@ static int walk_link(const struct place *p, const char *rest, bool follow, bool 
         if (links_refused || links >= LINKS_MAX)
                 return fail(ELOOP);
         const struct minode *link = node_of(p->ino);
-        char path[2 * PATH_MAX];
-        int n = snprintf(path, sizeof path, "%.*s%s%s", (int)link->size, (const char *)link->blob->bytes,
-                         *rest ? "/" : "", rest);
+        char path[2 * PATH_MAX], target[PATH_MAX];
+        if (link->size >= sizeof target)
+                return fail(ENAMETOOLONG);
+        minode_read(link, 0, target, (size_t)link->size);
+        int n = snprintf(path, sizeof path, "%.*s%s%s", (int)link->size, target, *rest ? "/" : "", rest);
         if (n < 0 || (size_t)n >= sizeof path)
                 return fail(ENAMETOOLONG);
         return walk(path[0] == '/' ? MODELFS_ROOT : p->dir, path, follow, links_refused, links + 1, ret);
@@ -328,12 +332,7 @@ static ssize_t m_pread(int fd, void *buf, size_t n, off_t at)
                 return 0;
         if (n > node->size - (uint64_t)at)
                 n = (size_t)(node->size - (uint64_t)at);
-        size_t cap = node->blob ? node->blob->cap : 0;
-        size_t stored = (size_t)at < cap ? cap - (size_t)at : 0;
-        stored = stored < n ? stored : n;
-        if (stored > 0)
-                memcpy(buf, node->blob->bytes + at, stored);
-        memset((char *)buf + stored, 0, n - stored);
+        minode_read(node, (uint64_t)at, buf, n);
         return (ssize_t)n;
 }
 
@@ -406,8 +405,14 @@ static int m_ftruncate(int fd, off_t size)
 
 static int m_fallocate(int fd, int mode, off_t at, off_t n)
 {
-        (void)fd, (void)mode, (void)at, (void)n;
-        return fail(EOPNOTSUPP);
+        const struct mofd *ofd = ofd_of(fd);
+        if (!ofd || (ofd->flags & O_ACCMODE) == O_RDONLY)
+                return fail(EBADF);
+        if (mode != 0)
+                return fail(EOPNOTSUPP);
+        if ((uint64_t)(at + n) > node_of(ofd->ino)->size)
+                do_op((struct mop){ .kind = MOP_SIZE, .ino = ofd->ino, .at = (uint64_t)(at + n) });
+        return 0;
 }
 
 static int m_ficlone(int fd, int src_fd)
@@ -427,7 +432,7 @@ static ssize_t m_getdents(int fd, void *buf, size_t n)
         size_t filled = 0;
         for (size_t i = 0; i < node->n; i++) {
                 const struct mentry *e = &node->entries[i];
-                size_t len = (offsetof(struct dirent64, d_name) + strlen(e->name) + 1 + 7) & ~(size_t)7;
+                size_t len = (offsetof(struct dirent64, d_name) + strlen(e->name->text) + 1 + 7) & ~(size_t)7;
                 if (e->id <= ofd->pos)
                         continue;
                 if (filled + len > n)
@@ -436,7 +441,8 @@ static ssize_t m_getdents(int fd, void *buf, size_t n)
                 head.d_type = (unsigned char)IFTODT(node_of(e->ino)->mode);
                 memset((char *)buf + filled, 0, len);
                 memcpy((char *)buf + filled, &head, offsetof(struct dirent64, d_name));
-                memcpy((char *)buf + filled + offsetof(struct dirent64, d_name), e->name, strlen(e->name));
+                memcpy((char *)buf + filled + offsetof(struct dirent64, d_name), e->name->text,
+                       strlen(e->name->text));
                 filled += len;
                 ofd->pos = e->id;
         }
@@ -472,16 +478,45 @@ static int m_symlinkat(const char *target, int dirfd, const char *path)
         return 0;
 }
 
+/* As /proc/self/fd says it. */
+static ssize_t path_of_fd(int fd, char *buf, size_t n)
+{
+        char path[PATH_MAX] = "";
+        const struct mofd *ofd = ofd_of(fd);
+        if (!ofd)
+                return fail(ENOENT);
+        for (uint32_t ino = ofd->ino; ino != MODELFS_ROOT;) {
+                uint32_t dir = parent_of(ino);
+                const struct minode *node = node_of(dir);
+                char longer[PATH_MAX];
+                size_t k = 0;
+                while (k < node->n && node->entries[k].ino != ino)
+                        k++;
+                if (k == node->n || snprintf(longer, sizeof longer, "/%s%s", node->entries[k].name->text, path) >= PATH_MAX)
+                        return fail(k == node->n ? ENOENT : ENAMETOOLONG);
+                strcpy(path, longer);
+                ino = dir;
+        }
+        if (!path[0])
+                strcpy(path, "/");
+        n = n < strlen(path) ? n : strlen(path);
+        memcpy(buf, path, n);
+        return (ssize_t)n;
+}
+
 static ssize_t m_readlinkat(int dirfd, const char *path, char *buf, size_t n)
 {
         struct place p;
+        int fd;
+        if (sscanf(path, "/proc/self/fd/%d", &fd) == 1)
+                return path_of_fd(fd, buf, n);
         if (look_up(dirfd, path, false, &p) < 0)
                 return -1;
         const struct minode *node = p.ino ? node_of(p.ino) : NULL;
         if (!node || !S_ISLNK(node->mode))
                 return fail(node ? EINVAL : ENOENT);
         n = n < node->size ? n : (size_t)node->size;
-        memcpy(buf, node->blob->bytes, n);
+        minode_read(node, 0, buf, n);
         return (ssize_t)n;
 }
 
@@ -592,7 +627,7 @@ static int m_fstatfs(int fd, struct statfs *ret)
 {
         if (!ofd_of(fd))
                 return fail(EBADF);
-        *ret = (struct statfs){ .f_type = 0xef53, .f_bsize = MODELFS_PAGE, .f_blocks = 1 << 20, .f_bfree = 1 << 19,
+        *ret = (struct statfs){ .f_type = the_fs()->network ? 0x6969 : 0xef53, .f_bsize = MODELFS_PAGE, .f_blocks = 1 << 20, .f_bfree = 1 << 19,
                                 .f_bavail = 1 << 19, .f_namelen = NAME_MAX };
         return 0;
 }
@@ -661,6 +696,8 @@ static int sync_ops(uint32_t ino, bool data_only)
                 op->durable = !failing;
                 op->lost = failing && is_data(op); /* clean in the cache, never on the disk */
         }
+        fs->ops++;
+        modelfs_fold(fs);
         modelfs_try_crashes(fs);
         return failing ? fail(EIO) : 0;
 }

@@ -235,8 +235,11 @@ int main(int argc, char **argv)
         run_one(NULL, 0);
         for (size_t i = 0; i < n_seeds; i++)
                 run_one(seeds[i].data, seeds[i].len);
+        uint64_t accepted = fuzz_accepted;
+        FUZZ_REQUIRE(accepted > 0);
         run_mutations(count);
-        printf("%zu seeds, %llu mutations\n", n_seeds, (unsigned long long)count);
+        printf("%zu seeds (accepted %llu times), %llu mutations (%llu times)\n", n_seeds, (unsigned long long)accepted,
+               (unsigned long long)count, (unsigned long long)(fuzz_accepted - accepted));
         for (size_t i = 0; i < n_seeds; i++)
                 free(seeds[i].data);
         return 0;

@@ -14,6 +14,8 @@ enum { SERVED_MAX = 4 };
 
 const struct oxl_repo_id fuzz_repo = { { 'f', 'u', 'z', 'z' } };
 
+uint64_t fuzz_accepted;
+
 void fuzz_broken(const char *what, const char *file, int line)
 {
         fprintf(stderr, "%s:%d: broken: %s\n", file, line, what);

@@ -36,6 +36,9 @@ extern const struct oxl_repo_id fuzz_repo;
  * small and lie in memory. Empties @err. */
 bool fuzz_failed(int result, struct oxl_error *err);
 
+/* Inputs that a decoder took for good: the seeds must be among them, or the target tests nothing. */
+extern uint64_t fuzz_accepted;
+
 /* Copies that are exactly as long as they say, so that a sanitizer sees reads behind the end; the text is NUL-ended. To be
  * freed. */
 uint8_t *fuzz_copy(const void *bytes, size_t n);

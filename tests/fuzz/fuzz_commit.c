@@ -11,6 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         cleanup(oxl_commit_done) struct oxl_commit c = OXL_COMMIT_INIT;
         if (fuzz_failed(oxl_commit_decode(oxl_bytes_of(data, size), "commit", &c, &err), &err))
                 return 0;
+        fuzz_accepted++;
         FUZZ_REQUIRE(c.parents <= OXL_PARENTS_MAX && c.tree.algo == OXL_ALGO_BLAKE3);
         FUZZ_REQUIRE(oxl_utf8_valid(c.message, strlen(c.message)) && oxl_utf8_valid(c.author, strlen(c.author)));
         FUZZ_REQUIRE(!strpbrk(c.author, "\n\r\033\177"));

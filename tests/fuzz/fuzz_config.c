@@ -37,6 +37,7 @@ static void check(struct oxl_bytes text)
         enum oxl_config_state state;
         FUZZ_REQUIRE(oxl_config_parse(text, &fuzz_repo, &s, &state, &why, &err) == 0);
         if (state != OXL_CONFIG_DAMAGED) {
+                fuzz_accepted++;
                 FUZZ_REQUIRE(s.pack_threshold <= OXL_PACK_THRESHOLD_MAX);
                 require_sound_after_printing(&s, text, state == OXL_CONFIG_SOUND);
                 return;

@@ -173,6 +173,7 @@ static void check_index(struct oxl_index *x)
                 return;
         }
         uint64_t n = walk(c, sound, kept);
+        fuzz_accepted += sound && n > 0;
         size_t known = n < KEPT_MAX ? (size_t)n : KEPT_MAX;
         FUZZ_REQUIRE(!sound || n <= oxl_index_count_bound(x));
         if (sound && known > 0)

@@ -27,6 +27,7 @@ static void check_commit(const char *body, enum oxl_algo algo)
         cleanup_free char *printed = NULL, *again = NULL;
         if (fuzz_failed(oxl_commit_intent_parse(body, algo, &i, &err), &err))
                 return;
+        fuzz_accepted++;
         FUZZ_REQUIRE(strcmp(i.ref, "HEAD") == 0 || !oxl_ref_name_check(i.ref + strlen("refs/heads/"), NULL));
         FUZZ_REQUIRE(i.new_id.algo == OXL_ALGO_BLAKE3 && i.tree.algo == OXL_ALGO_BLAKE3);
         for (size_t k = 0; k < i.n_files; k++)
@@ -45,6 +46,7 @@ static void check_restore(const char *body)
         cleanup_free char *printed = NULL, *again = NULL;
         if (fuzz_failed(oxl_restore_intent_parse(body, &i, &err), &err))
                 return;
+        fuzz_accepted++;
         FUZZ_REQUIRE(!i.to || i.to[0] == '/');
         for (size_t k = 0; k < i.n_paths; k++)
                 FUZZ_REQUIRE(!*i.paths[k] || !oxl_path_problem(i.paths[k], strlen(i.paths[k])));

@@ -59,6 +59,7 @@ static void check_text(const uint8_t *data, size_t size)
         cleanup_free char *printed = NULL, *twice = NULL;
         if (fuzz_failed(oxl_json_parse((const char *)data, size, "input", &j, &err), &err))
                 return;
+        fuzz_accepted++;
         visit(j, 0);
         FUZZ_REQUIRE(oxl_json_print(j, &printed, NULL) == 0);
         FUZZ_REQUIRE(oxl_json_parse(printed, strlen(printed), "printed", &again, NULL) == 0);

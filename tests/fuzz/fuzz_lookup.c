@@ -54,6 +54,7 @@ static void check_lookup(struct oxl_lookup *l)
                 FUZZ_REQUIRE(oxl_lookup_pack_position(l, &id) == i);
         }
         bool sealed = oxl_lookup_sealed(l, &fuzz_repo);
+        fuzz_accepted += sealed && entries > 0;
         uint64_t step = entries / 32 + 1;
         for (uint64_t i = 0; i < entries; i += step)
                 check_entry(l, i, sealed);

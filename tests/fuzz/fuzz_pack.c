@@ -116,6 +116,7 @@ static void check_pack(struct oxl_pack *p, size_t size)
         bool whole = !fuzz_failed(oxl_pack_verify(p, NULL, NULL, NULL, &err), &err);
         bool heard = !fuzz_failed(oxl_pack_verify(p, count_damage, &damage, NULL, &err), &err);
         FUZZ_REQUIRE(loaded || !whole);
+        fuzz_accepted += whole;
         FUZZ_REQUIRE(whole == (heard && damage == 0));
         for (uint64_t i = 0; loaded && i < oxl_pack_entries(p); i++)
                 check_entry(p, i, whole, size);

@@ -65,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         FUZZ_REQUIRE(refused == !allowed(name));
         if (refused)
                 return 0;
+        fuzz_accepted++;
         FUZZ_REQUIRE(!oxl_path_problem(name, strlen(name)));
         check_in_head(name);
         return 0;

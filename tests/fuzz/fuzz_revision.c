@@ -78,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 FUZZ_REQUIRE(id.algo == OXL_ALGO_NONE);
                 return 0;
         }
+        fuzz_accepted++;
         FUZZ_REQUIRE(known(&id));
         oxl_digest_text(&id, text);
         FUZZ_REQUIRE(oxl_repo_resolve(repo, text, &same, NULL) == 0 && oxl_digest_equal(&id, &same));

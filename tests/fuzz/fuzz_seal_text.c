@@ -21,6 +21,7 @@ static void check_format(struct oxl_bytes text)
         struct oxl_format f, again;
         if (fuzz_failed(oxl_format_parse(text, &f, &err), &err))
                 return;
+        fuzz_accepted++;
         FUZZ_REQUIRE(oxl_format_print(&f, &printed, NULL) == 0);
         FUZZ_REQUIRE(oxl_format_parse(oxl_buf_bytes(&printed), &again, NULL) == 0);
         FUZZ_REQUIRE(memcmp(&f.id, &again.id, sizeof f.id) == 0 && f.blob_algo == again.blob_algo && !again.read_only);
@@ -41,6 +42,7 @@ static void check_head(const struct oxl_repo *r, struct oxl_bytes text)
         fuzz_serve_end();
         if (failed)
                 return;
+        fuzz_accepted++;
         FUZZ_REQUIRE(!ref == (id.algo == OXL_ALGO_BLAKE3));
         FUZZ_REQUIRE(oxl_head_print(&fuzz_repo, ref, ref ? NULL : &id, &printed, NULL) == 0);
         require_same(text, &printed);
@@ -56,6 +58,7 @@ static void check_ref(const struct oxl_repo *r, struct oxl_bytes text)
         fuzz_serve_end();
         if (fuzz_failed(e, &err))
                 return;
+        fuzz_accepted++;
         FUZZ_REQUIRE(e == 0);
         FUZZ_REQUIRE(oxl_ref_print(&fuzz_repo, REF, &id, &printed, NULL) == 0);
         require_same(text, &printed);

@@ -33,6 +33,7 @@ static void check_node(struct oxl_bytes payload, enum oxl_algo algo)
                 FUZZ_REQUIRE(!__builtin_add_overflow(count, node.level > 0 ? e.count : 1, &count));
                 FUZZ_REQUIRE(oxl_tree_append_entry(&again, node.level, &e, NULL) == 0);
         }
+        fuzz_accepted += n > 0;
         FUZZ_REQUIRE(n == node.entries && n <= OXL_TREE_ENTRIES_MAX);
         FUZZ_REQUIRE(size == totals.size && count == totals.count);
         FUZZ_REQUIRE(oxl_bytes_equal(payload, oxl_buf_bytes(&again)));

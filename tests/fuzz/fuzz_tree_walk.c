@@ -51,8 +51,10 @@ static void walk(const struct oxl_digest *root, const char *prefix, unsigned fla
         bool any = false, damaged = false;
         for (unsigned steps = 0; steps < STEPS_MAX; steps++) {
                 int r = oxl_tree_cursor_next(c, &item, &err);
-                if (r == 1)
+                if (r == 1) {
+                        fuzz_accepted += any && !damaged;
                         break;
+                }
                 if (fuzz_failed(r, &err)) {
                         damaged = true;
                         continue;

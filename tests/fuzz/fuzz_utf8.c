@@ -39,6 +39,7 @@ static bool valid(const uint8_t *p, size_t n)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         FUZZ_REQUIRE(oxl_utf8_valid(data, size) == valid(data, size));
+        fuzz_accepted += size > 0 && valid(data, size);
         for (size_t i = 0; i < size && i < 16; i++) {
                 cleanup_free uint8_t *part = fuzz_copy(data + i, size - i);
                 FUZZ_REQUIRE(oxl_utf8_valid(part, size - i) == valid(part, size - i));

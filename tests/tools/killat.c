@@ -31,15 +31,18 @@ struct call {
 };
 
 static const struct call calls[] = {
-#define CALL(name) { SYS_##name, #name }
-        CALL(write),       CALL(pwrite64),  CALL(writev),          CALL(pwritev),   CALL(ftruncate),
-        CALL(fallocate),   CALL(fsync),     CALL(fdatasync),       CALL(syncfs),    CALL(sync_file_range),
-        CALL(renameat2),   CALL(linkat),    CALL(symlinkat),       CALL(unlinkat),  CALL(mkdirat),
-        CALL(fchmod),      CALL(fchown),    CALL(utimensat),       CALL(fchmodat),  CALL(fchownat),
+#define CALL(name)                \
+        {                         \
+                SYS_##name, #name \
+        }
+        CALL(write),           CALL(pwrite64), CALL(writev),    CALL(pwritev),  CALL(ftruncate),
+        CALL(fallocate),       CALL(fsync),    CALL(fdatasync), CALL(syncfs),   CALL(sync_file_range),
+        CALL(renameat2),       CALL(linkat),   CALL(symlinkat), CALL(unlinkat), CALL(mkdirat),
+        CALL(fchmod),          CALL(fchown),   CALL(utimensat), CALL(fchmodat), CALL(fchownat),
         CALL(copy_file_range), CALL(sendfile),
 #ifdef SYS_rename
-        CALL(rename),      CALL(link),      CALL(symlink),         CALL(unlink),    CALL(mkdir),
-        CALL(rmdir),       CALL(chmod),     CALL(chown),
+        CALL(rename),          CALL(link),     CALL(symlink),   CALL(unlink),   CALL(mkdir),
+        CALL(rmdir),           CALL(chmod),    CALL(chown),
 #endif
 #ifdef SYS_renameat
         CALL(renameat),

@@ -15,8 +15,7 @@
 #include <linux/seccomp.h>
 
 /* Equal: answered with "error" 0, which is success, without running. */
-#define SKIP(call)                                        \
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO)
+#define SKIP(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO)
 
 int main(int argc, char **argv)
 {
@@ -35,7 +34,8 @@ int main(int argc, char **argv)
                 fprintf(stderr, "usage: nosync COMMAND [ARG ...]\n");
                 return 2;
         }
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0) {
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+            prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0) < 0) {
                 perror("nosync: seccomp");
                 return 2;
         }

@@ -353,6 +353,42 @@ static void every_pass_runs_without_a_usable_format_file(void **state)
         free(blob);
 }
 
+static void the_format_file_of_another_repository_is_found(void **state)
+{
+        struct checked *k = *state;
+        struct checked other;
+        size_t n;
+        checked_new(&other, OXL_ALGO_BLAKE3);
+        char *bytes = place_read(other.root, "format", &n);
+        place_write(k->root, "format", bytes, n);
+        free(bytes);
+        checked_free(&other);
+        run(k);
+        expect_only(k, OXL_P_FORMAT_DAMAGED, "format");
+        assert_int_equal(k->result.commits, 2);
+}
+
+static void a_lookup_that_is_sealed_but_wrong_is_found(void **state)
+{
+        struct checked *k = *state;
+        struct oxl_repo *r;
+        struct oxl_hasher h;
+        struct oxl_digest seal;
+        size_t n;
+        char *bytes = place_read(k->root, "versions/packs/lookup", &n);
+        assert_int_equal(oxl_repo_open(k->place, NULL, &r, NULL), 0);
+        bytes[n - 32 - 8] = (char)(bytes[n - 32 - 8] + 8); /* the offset of the last entry */
+        oxl_seal_begin(&h, "lookup", &r->format.id, "versions/packs/lookup");
+        oxl_hasher_update(&h, bytes, n - 32);
+        oxl_hasher_final(&h, &seal);
+        memcpy(bytes + n - 32, seal.bytes, 32);
+        oxl_repo_close(r);
+        place_write(k->root, "versions/packs/lookup", bytes, n);
+        free(bytes);
+        run(k);
+        expect_only(k, OXL_P_LOOKUP_DAMAGED, "versions/packs/lookup");
+}
+
 static void an_edited_config_is_not_called_damaged(void **state)
 {
         struct checked *k = *state;
@@ -413,24 +449,43 @@ static void a_missing_folder_is_found(void **state)
         expect_only(k, OXL_P_STRUCTURE, "versions/tmp");
 }
 
-static void an_intent_of_a_dead_owner_waits_for_recovery(void **state)
+/* Stages an intent whose operation makes a branch, and ends without an outcome when @wait_fd says so. */
+static void stage_and_die(struct checked *k, int ready_fd, int wait_fd)
+{
+        struct oxl_repo *r;
+        int64_t id;
+        char byte = 0;
+        const struct oxl_operation op = { .verb = "commit", .ref = "refs/heads/new", .new_id = "1", .note = "" };
+        if (oxl_repo_open(k->place, NULL, &r, NULL) < 0 || oxl_repo_begin_write(r, NULL) < 0 ||
+            oxl_journal_stage(r->journal, oxl_owner_number(r->owner), "restore", "{}", &op, &id, NULL) < 0 ||
+            write(ready_fd, &byte, 1) != 1 || read(wait_fd, &byte, 1) != 1)
+                _exit(1);
+        _exit(0);
+}
+
+static void an_intent_waits_for_recovery_only_when_its_owner_is_dead(void **state)
 {
         struct checked *k = *state;
+        int ready[2], go[2], status;
+        char byte = 0;
+        assert_int_equal(pipe(ready) + pipe(go), 0);
         pid_t pid = fork();
-        if (pid == 0) { /* dies with an intent that nobody ended */
-                struct oxl_repo *r;
-                int64_t id;
-                if (oxl_repo_open(k->place, NULL, &r, NULL) < 0 || oxl_repo_begin_write(r, NULL) < 0 ||
-                    oxl_journal_stage(r->journal, oxl_owner_number(r->owner), "restore", "{}", NULL, &id, NULL) < 0)
-                        _exit(1);
-                _exit(0);
-        }
-        int status;
+        if (pid == 0)
+                stage_and_die(k, ready[1], go[0]);
+        assert_int_equal(read(ready[0], &byte, 1), 1);
+        run(k);
+        size_t while_alive = k->n_found;
+        assert_int_equal(write(go[1], &byte, 1), 1);
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_int_equal(status, 0);
+        assert_int_equal(while_alive, 0);
         run(k);
-        expect_only(k, OXL_P_PENDING_RECOVERY, "journal.db");
+        expect_only(k, OXL_P_PENDING_RECOVERY, "journal.db"); /* and the branch that was about to be is not missed */
         assert_true(k->result.pending);
+        for (int i = 0; i < 2; i++) {
+                close(ready[i]);
+                close(go[i]);
+        }
 }
 
 static void unreachable_objects_are_counted_and_no_finding(void **state)
@@ -792,11 +847,13 @@ int main(void)
                 with_repository(a_missing_parent_names_its_child_and_a_missing_tree_its_place),
                 with_repository(a_lost_branch_is_known_from_the_operation_log),
                 with_repository(every_pass_runs_without_a_usable_format_file),
+                with_repository(the_format_file_of_another_repository_is_found),
+                with_repository(a_lookup_that_is_sealed_but_wrong_is_found),
                 with_repository(an_edited_config_is_not_called_damaged),
                 with_repository(a_staged_blob_that_is_gone_is_told_by_its_path),
                 with_repository(dead_temps_are_notes_and_strays_are_warnings),
                 with_repository(a_missing_folder_is_found),
-                with_repository(an_intent_of_a_dead_owner_waits_for_recovery),
+                with_repository(an_intent_waits_for_recovery_only_when_its_owner_is_dead),
                 with_repository(unreachable_objects_are_counted_and_no_finding),
                 with_repository(cancelling_stops_the_check),
                 with_repository(ids_are_the_same_in_every_run),

@@ -30,7 +30,7 @@ enum oxl_problem {
 
 struct oxl_finding { /* borrowed for the call */
         enum oxl_problem problem;
-        const char *id;      /* stable: 16 hex digits of BLAKE3 over slug and path */
+        const char *id;      /* stable: 16 hex digits of BLAKE3 over slug, path, object, place in the file */
         const char *path;    /* relative to .oxen-lite */
         const char *object;  /* text form of the object's id, or NULL */
         const char *verdict; /* "media", "transient", "memory-suspect", "unreadable", or "" where it does not apply */
