@@ -20,8 +20,10 @@ end() {
                 kill -9 "$child" 2>/dev/null || true
         fi
         cd /
-        chmod -R u+rwx "$top" 2>/dev/null || true
-        rm -rf "$top"
+        rm -rf "$top" 2>/dev/null || {
+                chmod -R u+rwx "$top" 2>/dev/null || true
+                rm -rf "$top"
+        }
         exit "$status"
 }
 trap end EXIT
@@ -258,4 +260,4 @@ say "  $(count_files "$top/restored") files, $(human "$(sum_bytes "$top/restored
 
 step "Done in $(since "$started")"
 say "  Repository: $(human "$(du -sk "$data/.oxen-lite" | awk '{ printf "%.0f", $1 * 1024 }')") for two commits."
-say "  Nothing acknowledged was lost, nothing unfinished was left. The demo's folder is removed."
+say "  Nothing acknowledged was lost, nothing unfinished was left. Removing the demo's folder."

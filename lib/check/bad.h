@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Objects of the graph that are missing or damaged, and the commits and paths that need them. They are collected while the
- * graph is walked, and reported at the end, when the paths are known.
+ * Objects of the graph that are missing or damaged, and the commits and paths that need them. They are collected
+ * while the graph is walked, and reported at the end, when the paths are known.
  */
 #ifndef OXL_CHECK_BAD_H
 #define OXL_CHECK_BAD_H

@@ -81,7 +81,7 @@ static int open_root(struct oxl_check *c, const char *start, struct oxl_error *e
 
 typedef int pass_fn(struct oxl_check *c, struct oxl_error *err);
 
-/* HEAD, refs and index before the objects that they need; the journal (which knows of open intents) before the graph. */
+/* HEAD, refs and index before the objects that they need; the journal (it knows the open intents) before the graph. */
 static const struct {
         const char *phase;
         pass_fn *run;

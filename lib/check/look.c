@@ -3,8 +3,8 @@
  * Looking twice. A file that looks wrong is dropped from the cache and read again:
  *
  *      right the second time            transient: the disk, its cable or the memory lied once
- *      wrong the same way               media: that is what is stored (where nothing could be dropped from the cache, as on
- *                                       tmpfs, it is what the cache holds)
+ *      wrong the same way               media: that is what is stored (where nothing can be dropped from the
+ *                                       cache, as on tmpfs, it is what the cache holds)
  *      wrong in another way             memory-suspect: neither answer can be believed
  *      replaced or gone between looks   no suspect at all: a writer was at work, and the new file is looked at
  */
@@ -159,6 +159,25 @@ int oxl_check_owner(struct oxl_check *c, const char *path, const struct stat *st
         return oxl_check_report(c, &(struct oxl_report){ .problem = OXL_P_OWNER_DIFFERS, .path = path }, err);
 }
 
+int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,
+                    const struct oxl_look *look, struct oxl_error *err)
+{
+        if (look->state == OXL_LOOK_ABSENT) {
+                struct oxl_report absent = { .problem = missing, .path = path };
+                return missing ? oxl_check_report(c, &absent, err) : 0;
+        }
+        if (look->state == OXL_LOOK_UNREADABLE)
+                return oxl_check_report_error(c, OXL_P_UNREADABLE, path, "", &look->why, err);
+        c->result.files++;
+        c->result.bytes += (uint64_t)look->st.st_size;
+        int r = oxl_check_owner(c, path, &look->st, err);
+        if (r < 0 || look->state == OXL_LOOK_GOOD)
+                return r;
+        if (look->state == OXL_LOOK_TRANSIENT)
+                damaged = OXL_P_TRANSIENT;
+        return oxl_check_report_error(c, damaged, path, look->verdict, &look->why, err);
+}
+
 int oxl_check_file(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,
                    oxl_look_fn *fn, void *ctx, enum oxl_look_state *ret, struct oxl_error *err)
 {
@@ -168,18 +187,5 @@ int oxl_check_file(struct oxl_check *c, const char *path, enum oxl_problem missi
                 return r;
         if (ret)
                 *ret = look.state;
-        if (look.state == OXL_LOOK_ABSENT) {
-                struct oxl_report absent = { .problem = missing, .path = path };
-                return missing ? oxl_check_report(c, &absent, err) : 0;
-        }
-        if (look.state == OXL_LOOK_UNREADABLE)
-                return oxl_check_report_error(c, OXL_P_UNREADABLE, path, "", &look.why, err);
-        c->result.files++;
-        c->result.bytes += (uint64_t)look.st.st_size;
-        r = oxl_check_owner(c, path, &look.st, err);
-        if (r < 0 || look.state == OXL_LOOK_GOOD)
-                return r;
-        if (look.state == OXL_LOOK_TRANSIENT)
-                damaged = OXL_P_TRANSIENT;
-        return oxl_check_report_error(c, damaged, path, look.verdict, &look.why, err);
+        return oxl_check_judge(c, path, missing, damaged, &look, err);
 }

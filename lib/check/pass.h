@@ -2,13 +2,18 @@
 /*
  * What the passes of fsck share: the run, looking twice, saying what was found.
  *
- * Every pass looks at one kind of thing, by itself: it returns < 0 only when the whole check has to stop (CANCELLED, what the
- * caller's function returned, no memory for the check's own tables). Whatever it finds, I/O errors included, it reports.
+ * Every pass looks at one kind of thing, by itself: it returns < 0 only when the whole check has to stop
+ * (CANCELLED, what the caller's function returned, no memory for the check's own tables). Whatever it finds, I/O
+ * errors included, it reports.
  *
  * Order against running writers: HEAD, refs and index are read first, then packs and loose blobs are listed and
  * verified; what was published later is not missed, because the object store lists again before it says "missing". A
  * suspect is looked at twice (oxl_check_look), the second time from the medium; a file that vanished or was replaced
  * between the looks is no suspect.
+ *
+ * A failure to read is always told by the pass that owns the file. The object store may get around one that comes and
+ * goes when the graph is walked (trees and commits are there twice), after those passes have read all of it.
+ * Refs that are deleted, and whose objects gc moves away, while the check runs are not told from a loss yet.
  */
 #ifndef OXL_CHECK_PASS_H
 #define OXL_CHECK_PASS_H
@@ -63,7 +68,7 @@ struct oxl_check {
         char *said; /* owned: where a blob could not be read last */
 };
 
-/* --- report.c ------------------------------------------------------------------------------------------------------- */
+/* --- report.c ------------------------------------------------------------------------------------------------ */
 
 /* What goes into a finding; unset members are empty. */
 struct oxl_report {
@@ -96,7 +101,7 @@ bool oxl_check_is_fatal(const struct oxl_error *e);
 OXL_MUST_CHECK int oxl_check_poll(const struct oxl_check *c, struct oxl_error *err);
 void oxl_check_progress(const struct oxl_check *c, const char *phase);
 
-/* --- look.c --------------------------------------------------------------------------------------------------------- */
+/* --- look.c -------------------------------------------------------------------------------------------------- */
 
 enum oxl_look_state {
         OXL_LOOK_GOOD,
@@ -126,6 +131,10 @@ OXL_MUST_CHECK int oxl_check_look(struct oxl_check *c, const char *path, const c
 /* The same two errors? Then two looks went wrong the same way. */
 bool oxl_check_same_error(const struct oxl_error *a, const struct oxl_error *b);
 
+/* Reports what a look saw (@missing 0: absence is fine), counts the file and checks its owner. */
+OXL_MUST_CHECK int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem missing,
+                                   enum oxl_problem damaged, const struct oxl_look *look, struct oxl_error *err);
+
 /* oxl_check_look() that reports what it sees (@missing 0: absence is fine), counts the file and checks its owner. */
 OXL_MUST_CHECK int oxl_check_file(struct oxl_check *c, const char *path, enum oxl_problem missing,
                                   enum oxl_problem damaged, oxl_look_fn *fn, void *ctx, enum oxl_look_state *ret,
@@ -136,7 +145,7 @@ OXL_MUST_CHECK int oxl_check_owner(struct oxl_check *c, const char *path, const 
 /* Drops the file from the cache, so that the next read asks the medium. Best effort. */
 void oxl_check_drop_cache(const struct oxl_check *c, const char *path);
 
-/* --- folders.c ------------------------------------------------------------------------------------------------------ */
+/* --- folders.c ----------------------------------------------------------------------------------------------- */
 
 /* One entry of a folder: @path is relative to .oxen-lite, @name its last component. */
 typedef int oxl_check_entry_fn(struct oxl_check *c, void *ctx, const char *path, const char *name,
@@ -150,9 +159,11 @@ OXL_MUST_CHECK int oxl_check_list(struct oxl_check *c, const char *dir, oxl_chec
 OXL_MUST_CHECK int oxl_check_stray(struct oxl_check *c, enum oxl_problem problem, const char *path, const char *name,
                                    const struct stat *st, struct oxl_error *err);
 
-/* --- the passes, in order ------------------------------------------------------------------------------------------- */
+/* --- the passes, in order ------------------------------------------------------------------------------------ */
 
-OXL_MUST_CHECK int oxl_check_format(struct oxl_check *c, struct oxl_error *err);  /* pass_format.c */
+OXL_MUST_CHECK int oxl_check_format(struct oxl_check *c, struct oxl_error *err); /* pass_format.c */
+/* HEAD does not fit the id of `format`: > 0 when everything else does not either (reported; c->format.id is then theirs). */
+OXL_MUST_CHECK int oxl_check_foreign(struct oxl_check *c, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_check_refs(struct oxl_check *c, struct oxl_error *err);    /* pass_refs.c: HEAD, refs */
 OXL_MUST_CHECK int oxl_check_config(struct oxl_check *c, struct oxl_error *err);  /* pass_config.c */
 OXL_MUST_CHECK int oxl_check_index(struct oxl_check *c, struct oxl_error *err);   /* pass_index.c */

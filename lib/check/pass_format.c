@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `format`: version, features, hash, repository id. Everything else is sealed with that id, so when the file is damaged
- * the id is taken from where most others agree on it: the candidates are what still looks like an id in the file, and
- * the headers of the packs; each gets a vote from every sealed file (HEAD, refs, config.json) and pack that fits it.
+ * `format`: version, features, hash, repository id. Everything else is sealed with that id, so when the file is
+ * damaged the id is taken from where most others agree on it: the candidates are what still looks like an id in
+ * the file, and the headers of the packs; each gets a vote from every sealed file (HEAD, refs, config.json) and
+ * pack that fits it.
  */
 #include <string.h>
 
@@ -195,21 +196,11 @@ static int hold_election(struct oxl_check *c, struct election *e, struct oxl_err
         return oxl_check_list(c, "refs/heads", ask_ref, e, NULL, err);
 }
 
-/* Does HEAD fit the id of `format`? Also when it cannot be read: its own pass says so. */
-static bool fits_head(const struct oxl_check *c)
-{
-        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
-        struct oxl_bytes body;
-        return oxl_repo_read_file(c->root_fd, "HEAD", &text, NULL) != 0 ||
-               oxl_seal_text_check(oxl_buf_bytes(&text), "HEAD", &c->format.id, "HEAD", "HEAD", &body, NULL) == 0;
-}
-
 /* A whole file that came from another repository: its seal is its own, so only the others can tell. */
-static int check_foreign(struct oxl_check *c, struct oxl_error *err)
+int oxl_check_foreign(struct oxl_check *c, struct oxl_error *err)
 {
         struct election e = { 0 };
-        if (fits_head(c) || !nominate(&e, c->format.id.bytes))
-                return 0;
+        OXL_IGNORE(!nominate(&e, c->format.id.bytes), "there is room for the first");
         int r = hold_election(c, &e, err);
         if (r < 0 || e.candidate[0].votes > 0)
                 return r;
@@ -222,7 +213,8 @@ static int check_foreign(struct oxl_check *c, struct oxl_error *err)
                 .verdict = "media",
                 .detail = "it is of another repository than everything else",
         };
-        return oxl_check_report(c, &report, err);
+        r = oxl_check_report(c, &report, err);
+        return r < 0 ? r : 1;
 }
 
 /* Guesses are never reported as facts: the finding about `format` stands, they only let the other passes run. */
@@ -248,5 +240,5 @@ int oxl_check_format(struct oxl_check *c, struct oxl_error *err)
         c->have_id = c->have_algo = state == OXL_LOOK_GOOD || state == OXL_LOOK_TRANSIENT;
         if (c->too_new)
                 return 0;
-        return c->have_id ? check_foreign(c, err) : reconstruct(c, &text, err);
+        return c->have_id ? 0 : reconstruct(c, &text, err);
 }

@@ -2,9 +2,9 @@
 /*
  * Everything that refs, HEAD and open intents lead to: commits with their ancestors, trees, blobs.
  *
- * Each commit and each tree node is read once, verified by the object store; of each blob it is asked whether some copy verified
- * in the passes over packs and loose blobs. Only when something is missing are commits walked again for the paths
- * that need it.
+ * Each commit and each tree node is read once, verified by the object store; of each blob it is asked whether some
+ * copy verified in the passes over packs and loose blobs. Only when something is missing are commits walked again
+ * for the paths that need it.
  *
  * Memory: the table of known objects, 64 bytes a commit, and known bounds for a walk (walk.h) and for paths (bad.c).
  */

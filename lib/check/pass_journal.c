@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * journal.db, through a private copy: its structure, the chain of its events, and what it knows that the files alone do
- * not tell: operations that died and wait for recovery, and branches that should be there.
+ * journal.db, through a private copy: its structure, the chain of its events, and what it knows that the files
+ * alone do not tell: operations that died and wait for recovery, and branches that should be there.
  *
  * An intent is pending only if its owner was dead before a second copy still showed it open: a living one may end it
  * at any moment. A branch is missing only if the newest operation that moved it belongs to no open intent.

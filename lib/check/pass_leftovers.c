@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is left: the folders that must be there, and names that belong nowhere. The passes over refs, packs and loose blobs
- * look after their own folders. quarantine/ and trash/ hold what repair and gc put there: nothing is wrong in them.
+ * What is left: the folders that must be there, and names that belong nowhere. The passes over refs, packs and
+ * loose blobs look after their own folders. quarantine/ and trash/ hold what repair and gc put there: nothing is
+ * wrong in them.
  */
 #include <string.h>
 

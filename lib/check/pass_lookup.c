@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * versions/packs/lookup: its seal, its order, and that it lists exactly what the indexes of its packs list. Both sides are
- * compared as sums of hashes, so it takes no more memory however many objects there are. Packs that it lists and that are
- * gone, or could not be read, are left out of the comparison: a lookup may be older than the packs.
+ * versions/packs/lookup: its seal, its order, and that it lists exactly what the indexes of its packs list. Both
+ * sides are compared as sums of hashes, so it takes no more memory however many objects there are. Packs that it
+ * lists and that are gone, or could not be read, are left out of the comparison: a lookup may be older than the packs.
  * It is derived: losing it costs nothing, and a missing one is no finding.
  */
 #include <string.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Loose blobs: the content must hash to the name. Needs no id of the repository, so it runs even when nothing else can. */
+/* Loose blobs: the content must hash to the name. Needs no id of the repository: it runs even when nothing else can. */
 #include <string.h>
 
 #include "base/path.h"

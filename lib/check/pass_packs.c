@@ -2,9 +2,9 @@
 /*
  * Packs: each one whole, or what in it is not; and the list of objects that have a verified copy.
  *
- * A pack whose header, index or trailer is wrong is one finding. A damaged record is one each, after the whole pack was read
- * again from the medium; a record whose payload is right all the same (its header or padding is wrong) still counts as a copy.
- * One damaged copy of a tree or commit whose twin is good costs only redundancy.
+ * A pack whose header, index or trailer is wrong is one finding. A damaged record is one each, after the whole
+ * pack was read again from the medium; a record whose payload is right all the same (its header or padding is
+ * wrong) still counts as a copy. One damaged copy of a tree or commit whose twin is good costs only redundancy.
  *
  * Memory: the index of one pack (64 bytes a record), and 144 bytes a damaged record.
  */

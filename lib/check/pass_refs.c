@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HEAD and the refs: read before anything else that they lead to, so that what is published later can only add objects.
- * A missing branch is not seen here (a branch without commits has no file): pass_journal.c knows where it should be.
+ * HEAD and the refs: read before anything else that they lead to, so that what is published later can only add
+ * objects. A missing branch is not seen here (a branch without commits has no file): pass_journal.c knows where it
+ * should be.
  */
 #include <string.h>
 
@@ -96,9 +97,16 @@ static int remember(struct oxl_check *c, const char *name, const struct oxl_dige
 static int check_head(struct oxl_check *c, struct oxl_error *err)
 {
         cleanup(sealed_ref_done) struct sealed_ref head = { .path = "HEAD", .kind = "HEAD" };
-        enum oxl_look_state state;
-        int r = oxl_check_file(c, "HEAD", OXL_P_HEAD_MISSING, OXL_P_HEAD_DAMAGED, look_sealed_ref, &head, &state, err);
-        if (r < 0 || (state != OXL_LOOK_GOOD && state != OXL_LOOK_TRANSIENT))
+        cleanup_look struct oxl_look look = OXL_LOOK_INIT;
+        int r = oxl_check_look(c, "HEAD", NULL, look_sealed_ref, &head, &look, err);
+        if (r == 0 && look.state == OXL_LOOK_DAMAGED && look.why.code == OXL_E_SEAL) {
+                r = oxl_check_foreign(c, err);
+                if (r > 0)
+                        r = oxl_check_look(c, "HEAD", NULL, look_sealed_ref, &head, &look, err);
+        }
+        if (r == 0)
+                r = oxl_check_judge(c, "HEAD", OXL_P_HEAD_MISSING, OXL_P_HEAD_DAMAGED, &look, err);
+        if (r < 0 || (look.state != OXL_LOOK_GOOD && look.state != OXL_LOOK_TRANSIENT))
                 return r;
         c->head = take_ptr(&head.symbolic);
         return c->head ? 0 : remember(c, "HEAD", &head.id, err);
@@ -140,6 +148,6 @@ int oxl_check_refs(struct oxl_check *c, struct oxl_error *err)
         if (!c->have_id)
                 return 0;
         c->refs_complete = true;
-        int r = check_ref_folder(c, "refs", err);
-        return r < 0 ? r : check_head(c, err);
+        int r = check_head(c, err); /* first: it may show that the id is another's */
+        return r < 0 ? r : check_ref_folder(c, "refs", err);
 }

@@ -12,7 +12,7 @@
 
 static bool is_link_or_other_type(int os)
 {
-        /* what open says when something else stands in a file's place; that is a finding, not a failure of the medium */
+        /* what open says when something else stands in a file's place: a finding, not a failure of the medium */
         return os == ELOOP || os == ENOTDIR || os == EISDIR || os == ENXIO || os == EXDEV;
 }
 

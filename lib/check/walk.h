@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walks trees node by node: each node once however many commits share it, in depth-first order, holding only the nodes on the
- * way (at most 1,024 folders of 8 levels, 10 KiB each on average).
+ * Walks trees node by node: each node once however many commits share it, in depth-first order, holding only the
+ * nodes on the way (at most 1,024 folders of 8 levels, 10 KiB each on average).
  *
  * The first walk of a node marks it needed, and bad when it or anything below it is. A walk for paths enters bad nodes
  * only, as often as they are referred to.

@@ -6,7 +6,7 @@
  * What a crash leaves: perhaps new, empty directories on the way to the working tree, and a folder
  * `.oxen-lite.oxl-<owner>-<random>.tmp`. Its `locks` file gets its name only after the builder's owner byte in it
  * is locked; so a folder whose `locks` has that byte free was left by the dead, and the next init removes it. One
- * without `locks` stays.
+ * without `locks` stays: it is empty but for a temp of `locks`.
  */
 #include <stdio.h>
 #include <string.h>
@@ -329,6 +329,8 @@ static int build(struct init *in, struct oxl_error *err)
         int r = make_folder(in, err);
         if (r == 0)
                 r = put_locks(in, err); /* first: from here on we can be told from the dead */
+        if (r == 0)
+                r = oxl_durable_barrier(in->temp, err); /* first on the disk, too: what follows is never left for good */
         if (r == 0)
                 r = put_directories(in, err);
         if (r == 0)

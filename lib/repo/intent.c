@@ -21,12 +21,9 @@ static void json_done(struct oxl_json **j)
 static const char *kind_text(enum oxl_intent_file_kind kind)
 {
         switch (kind) {
-        case OXL_INTENT_PACK:
-                return "pack";
-        case OXL_INTENT_BLOB:
-                return "blob";
-        case OXL_INTENT_INDEX:
-                return "index";
+        case OXL_INTENT_PACK: return "pack";
+        case OXL_INTENT_BLOB: return "blob";
+        case OXL_INTENT_INDEX: return "index";
         }
         return "";
 }
@@ -52,10 +49,12 @@ void oxl_commit_intent_done(struct oxl_commit_intent *i)
 int oxl_commit_intent_add(struct oxl_commit_intent *i, enum oxl_intent_file_kind kind, const char *temp,
                           const char *target, const struct oxl_digest *digest, uint64_t size, struct oxl_error *err)
 {
-        struct oxl_intent_file *grown = realloc(i->files, (i->n_files + 1) * sizeof *grown);
-        if (!grown)
-                return OXL_FAIL_PLAIN(err, NOMEM);
-        i->files = grown;
+        if ((i->n_files & (i->n_files - 1)) == 0) { /* full: there is room for the next power of two */
+                struct oxl_intent_file *grown = realloc(i->files, (2 * i->n_files + 1) * sizeof *grown);
+                if (!grown)
+                        return OXL_FAIL_PLAIN(err, NOMEM);
+                i->files = grown;
+        }
         struct oxl_intent_file f = { kind, strdup(temp), strdup(target), *digest, size };
         if (!f.temp || !f.target) {
                 free(f.temp);
@@ -149,9 +148,11 @@ static int parse_commit(const struct oxl_json *j, enum oxl_algo blob_algo, struc
         ret->ref = strdup(ref);
         if (!ret->ref)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        const struct oxl_json *files = oxl_json_get(j, "files");
-        for (size_t k = 0; k < oxl_json_size(files); k++) {
-                int r = parse_file(oxl_json_at(files, k), blob_algo, ret, err);
+        const struct oxl_json *files = oxl_json_get(j, "files"), *file;
+        const char *key;
+        for (size_t pos = 0; oxl_json_member(files, &pos, &key, &file);) {
+                int r = key ? malformed(err, "the files of an intent are no list")
+                            : parse_file(file, blob_algo, ret, err);
                 if (r < 0)
                         return r;
         }
@@ -206,13 +207,15 @@ int oxl_restore_intent_print(const struct oxl_restore_intent *i, char **ret, str
 
 static int parse_paths(const struct oxl_json *paths, struct oxl_restore_intent *ret, struct oxl_error *err)
 {
-        size_t n = oxl_json_size(paths);
+        size_t n = oxl_json_size(paths), pos = 0;
+        const struct oxl_json *item;
+        const char *key;
         ret->paths = calloc(n ? n : 1, sizeof *ret->paths);
         if (!ret->paths)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        for (size_t k = 0; k < n; k++) {
+        for (size_t k = 0; oxl_json_member(paths, &pos, &key, &item); k++) {
                 size_t len;
-                if (!oxl_json_get_name(oxl_json_at(paths, k), "path", &ret->paths[k], &len))
+                if (key || !oxl_json_get_name(item, "path", &ret->paths[k], &len))
                         return malformed(err, "the intent of a restore lists something that is no path");
                 ret->n_paths = k + 1;
                 if (len > 0 && oxl_path_problem(ret->paths[k], len))

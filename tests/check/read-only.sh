@@ -13,11 +13,13 @@ command -v setpriv >/dev/null || {
         exit 77
 }
 
+mkdir -m 1777 "$tmp/any" # the journal is read through a private copy, which goes there
+
 # other WANTED_STATUS ARGUMENT...: as nobody
 other() {
         wanted_status=$1
         shift
-        run "$wanted_status" setpriv --reuid 65534 --regid 65534 --clear-groups "$OXEN_LITE" "$@"
+        run "$wanted_status" env TMPDIR="$tmp/any" setpriv --reuid 65534 --regid 65534 --clear-groups "$OXEN_LITE" "$@"
 }
 
 setpriv --reuid 65534 --regid 65534 --clear-groups "$OXEN_LITE" version >/dev/null 2>&1 || {

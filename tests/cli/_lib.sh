@@ -13,12 +13,19 @@ tmp=$(mktemp -d "${TMPDIR:-/tmp}/oxen-lite-test.XXXXXX")
 work=$tmp/work
 mkdir "$work"
 chmod 755 "$tmp"
-HOME=$tmp
-export HOME
+# Scratch copies that the program makes and should remove are seen at the end.
+HOME=$tmp TMPDIR=$tmp
+export HOME TMPDIR
 
 end() {
         status=$?
         cd /
+        for left in "$tmp"/oxen-lite-journal-*; do
+                [ ! -e "$left" ] || [ "$status" -ne 0 ] || {
+                        echo "FAILED: left behind: $left" >&2
+                        status=1
+                }
+        done
         [ ! -d "$tmp/disk" ] || umount "$tmp/disk" 2>/dev/null || true
         chmod -R u+rwx "$tmp" 2>/dev/null || true
         rm -rf "$tmp"

@@ -53,6 +53,7 @@ printf 'one and more\n' >a
 rm d/b
 ox status
 out_has "changed:"
+out_lacks "clean: "
 out_has "removed:"
 ox commit -am "Change and remove"
 ox show

@@ -47,7 +47,7 @@ rm x
 printf new >n
 json status
 is "[e['path'] for e in d['changed']] == ['a']" "[e['path'] for e in d['removed']] == ['x']" \
-        "[e['path'] for e in d['untracked']] == ['n']" "d['unreadable'] == []"
+        "[e['path'] for e in d['untracked']] == ['n']" "d['unreadable'] == []" "d['clean'] is False"
 json restore x
 is "d['files'] == '1'" "d['to'] is None" "d['kept'] == '0'"
 json 1 restore --source HEAD a

@@ -9,7 +9,7 @@
 #   all     before each copy everything is written (only with OXL_DEEP=1)
 #
 # Controls, which must be seen to lose: the same program while its syncs do nothing; cp and mv without a sync.
-# Last, a disk below ext4 that has no room: fsync fails with ENOSPC or EIO.
+# Last, a disk below ext4 that runs full at a chosen call: fsync fails with ENOSPC or EIO.
 #
 #   OXL_REALFS="ext4 xfs"   only these; OXL_EVERY=N: at every Nth call in mode names (default 7; 1 with OXL_DEEP=1)
 #   OXL_SEED=N              at which of them it begins
@@ -133,6 +133,7 @@ stepped() {
         shift
         : >"$disk/out"
         cd "$m/repo"
+        # shellcheck disable=SC2086 # may be nothing
         "$killat" -e "$tmp/shoot" $control "$@" >"$disk/out" 2>"$tmp/err" 3>"$tmp/how" || true
         cd /
         grep -q '^ended 0 ' "$tmp/how" || {
@@ -303,6 +304,7 @@ before_step() {
 # check_shots: sets $checked and $lost
 check_shots() {
         last=$(cat "$shots/last") i=0 checked=0 lost=0
+        rm -f "$tmp"/why.*
         while [ "$i" -lt "$last" ]; do
                 i=$((i + 1))
                 read -r step smode call name now ended <"$shots/$i"
@@ -354,7 +356,8 @@ shell_loses() {
         cp "$disk/new" "$m/fresh"
         mode=names step=none acked=0
         echo 0 >"$shots/last"
-        : >"$shots/key" >"$disk/out"
+        : >"$shots/key"
+        : >"$disk/out"
         sh "$tmp/shoot" end end
         umount "$m"
         mount_copy "$shots/1.img"
@@ -381,11 +384,12 @@ power_cuts() {
         done
         power_cut plain "$BUILDDIR/tests/nosync"
         [ "$lost" -gt 0 ] || fail "$fs: syncs that do nothing were not noticed: the method sees nothing here"
+        gone=$(cat "$tmp"/why.* | grep -c 'were acknowledged') || fail "$fs: without syncs no acknowledged commit was lost"
         shell_loses
         [ "$fresh" != whole ] || fail "$fs: a file that was never synced survived: the method sees nothing here"
         [ "$replaced" = whole ] || shell_lost="$shell_lost $fs"
         echo "release-realfs: $fs: crash states:$line all sound ($(($(date +%s) - begin)) s)"
-        echo "  controls: without syncs $lost of $checked lose, first: $(cut -c1-90 "$tmp/why.1")"
+        echo "  controls: without syncs $lost of $checked states are wrong, $gone of them lack an acknowledged commit"
         echo "            cp: new file has $fresh; mv over a file: $replaced"
 }
 
@@ -404,28 +408,38 @@ available() {
 
 # --- a disk below the file system without room --------------------------------------------------------------------
 
-# no_room SLACK COMMAND...: ext4 on a tmpfs that has SLACK KiB left
+# At its Nth call the disk below loses all the room that it has left. Not earlier with a rest: a loop device reports a request
+# that it could write a part of as done, so that there fsync would succeed and lie.
+cat >"$tmp/fill" <<'HOOK'
+set -eu
+[ "$1" -ne "$at" ] || mount -o "remount,size=$(df -k --output=used "$disk/host" | tail -n 1 | tr -dc 0-9)k" "$disk/host"
+HOOK
+
+# no_room N COMMAND...: on ext4 above a tmpfs that is full from the Nth call on
 no_room() {
-        slack=$1
+        at=$1
         shift
+        export at
         mkdir -p "$disk/host"
         mount -t tmpfs -o size=200m tmpfs "$disk/host"
         cp --sparse=always "$disk/wide" "$disk/host/img"
+        # What ext4 keeps about itself has its room.
+        dd if="$disk/wide" of="$disk/host/img" bs=1M count=4 conv=notrunc status=none
         mount_live "$disk/host/img" "$m"
-        mount -o "remount,size=$(($(du -k "$disk/host/img" | cut -f1) + slack))k" "$disk/host"
-        first=0
-        "$OXEN_LITE" -C "$m/repo" "$@" >"$tmp/out" 2>"$tmp/err" || first=$?
-        said_first=$(head -n 2 "$tmp/err" | tr '\n' ' ')
-        case $first in
-        0) enough=$((enough + 1)) ;;
-        1)
+        : >"$tmp/how"
+        "$killat" -e "$tmp/fill" "$OXEN_LITE" -C "$m/repo" "$@" >"$tmp/out" 2>"$tmp/err" 3>"$tmp/how" || true
+        read -r ended first calls <"$tmp/how"
+        said_first=$(grep -F '[' "$tmp/err" | tail -n 1)
+        case $ended-$first in
+        ended-0) enough=$((enough + 1)) ;;
+        ended-1)
                 refused=$((refused + 1))
                 out_lacks '[main '
-                err_has '['
+                [ -n "$said_first" ] || fail "no room from call $at on: no typed error: $*"
                 ;;
         *)
                 show
-                fail "no room, $slack KiB: exit $first: $*"
+                fail "no room from call $at on: $ended $first: $*"
                 ;;
         esac
         after_no_room "$@"
@@ -439,12 +453,12 @@ after_no_room() {
         cp --sparse=always "$disk/host/img" "$img"
         umount "$m"
         umount "$disk/host"
-        mount_copy "$img" || fail "no room, $slack KiB: ext4 itself is broken"
+        mount_copy "$img" || fail "no room from call $at on: ext4 itself is broken"
         cd "$c/repo"
-        "$OXEN_LITE" recover >"$tmp/said" 2>&1 || fail "no room, $slack KiB, $*: recover: $(cat "$tmp/said")"
-        "$OXEN_LITE" fsck >"$tmp/said" 2>&1 || fail "no room, $slack KiB, $*: fsck: $(cat "$tmp/said")"
+        "$OXEN_LITE" recover >"$tmp/said" 2>&1 || fail "no room from call $at on, $*: recover: $(cat "$tmp/said")"
+        "$OXEN_LITE" fsck >"$tmp/said" 2>&1 || fail "no room from call $at on, $*: fsck: $(cat "$tmp/said")"
         left=$(find . -name '*.oxl-*.tmp')
-        [ -z "$left" ] || fail "no room, $slack KiB, $*: left: $left"
+        [ -z "$left" ] || fail "no room from call $at on, $*: left: $left"
         ox log --json
         out_has '"message":"1"'
         if [ "$first" -eq 0 ] && [ "$1" = commit ]; then
@@ -455,13 +469,13 @@ after_no_room() {
                 out_has '"message":"again"'
                 rm -rf "$disk/copy"
                 ox restore --to "$disk/copy"
-                diff -r -x .oxen-lite . "$disk/copy" >"$tmp/diff" 2>&1 || fail "no room, $slack KiB, $*: $(cat "$tmp/diff")"
+                diff -r -x .oxen-lite . "$disk/copy" >"$tmp/diff" 2>&1 || fail "no room from call $at on, $*: $(cat "$tmp/diff")"
         fi
         ox commit -a --allow-empty -m last
         ox fsck
         cd /
         umount "$c"
-        [ -z "$deep" ] || echo "  $slack KiB, $1: exit $first, again: $again; $said_first"
+        [ -z "$deep" ] || echo "  full at $at of $calls, $1: exit $first, again: $again; $said_first"
 }
 
 # The journal has its room, so that ext4 itself stays up while there is none for data.
@@ -476,10 +490,11 @@ fill_journal() {
 }
 
 host_without_room() {
-        fs=ext4 enough=0 refused=0 resumed=0 begin=$(date +%s) control=''
+        fs=ext4 enough=0 refused=0 resumed=0 stride=7 begin=$(date +%s) control=''
+        [ "$deep" != 1 ] || stride=1
         rm -f "$disk/wide"
         truncate -s 96m "$disk/wide"
-        mkfs.ext4 -q -F -b 4096 -J size=4 "$disk/wide"
+        mkfs.ext4 -q -F -b 4096 -N 1024 -J size=4 "$disk/wide"
         mount_live "$disk/wide" "$m"
         fill_journal
         mkdir "$m/repo"
@@ -496,9 +511,13 @@ host_without_room() {
         fstrim "$m"
         umount "$m"
         fallocate --dig-holes "$disk/wide"
-        for slack in ${deep:+16 48 96 200 700 1000 1500 3000 4200 4300 4400 4600 4800 5000 5200} 0 32 400 2000 4500 9000; do
-                no_room "$slack" add -A
-                no_room "$slack" commit -a -m 2
+        for command in "add -A" "commit -a -m 2"; do
+                n=1 calls=2
+                while [ "$n" -le "$calls" ]; do
+                        # shellcheck disable=SC2086 # words
+                        no_room "$n" $command
+                        n=$((n + stride))
+                done
         done
         [ "$resumed" -gt 0 ] || fail "no room: ext4 never went on after a failed sync"
         [ "$refused" -gt 4 ] || fail "no room: only $refused runs met the end of the disk"

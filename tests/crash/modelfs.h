@@ -76,6 +76,8 @@ void modelfs_checkpoint(struct modelfs *fs);
 void modelfs_watch(struct modelfs *fs, modelfs_oracle_fn *oracle, void *ctx);
 /* Tries the crashes of this moment, and counts one acknowledgement more for all later ones. */
 void modelfs_ack(struct modelfs *fs);
+/* As if @n acknowledgements had been given: for a disk that goes on from another. */
+void modelfs_set_acked(struct modelfs *fs, unsigned n);
 void modelfs_limit(struct modelfs *fs, struct modelfs_limits limits);
 /* The first broken promise ends it: nothing more is tried. */
 void modelfs_stop_at_first(struct modelfs *fs);

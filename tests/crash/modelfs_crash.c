@@ -462,6 +462,11 @@ void modelfs_watch_kills(struct modelfs *fs, modelfs_kill_fn *kill, void *ctx)
         fs->watch.active = true;
 }
 
+void modelfs_set_acked(struct modelfs *fs, unsigned n)
+{
+        fs->watch.acked = n;
+}
+
 void modelfs_limit(struct modelfs *fs, struct modelfs_limits limits)
 {
         fs->watch.limits = limits;

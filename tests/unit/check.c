@@ -771,9 +771,10 @@ static void a_writer_at_work_is_no_finding(void **state)
 /* --- failing reads --- */
 
 /*
- * Every call of @name fails in turn, alone or with all that follow: the check ends, calls nothing damaged, and is not clean.
- * One failure alone may pass unheard only where the object store had another way to the same bytes (the lookup is derived,
- * trees and commits are there twice), after their own passes had read all of it: then everything was verified all the same.
+ * Every call of @name fails in turn, alone or with all that follow: the check ends, calls nothing damaged, and is
+ * not clean. One failure alone may pass unheard only where the object store had another way to the same bytes (the
+ * lookup is derived, trees and commits are there twice), after their own passes had read all of it: then
+ * everything was verified all the same.
  */
 static void fail_each(struct checked *k, const char *name, int os, bool for_ever)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fsck finds every changed bit of every canonical file, every cut, grown, emptied, lost, swapped and stray one; and it tells a
- * medium that is wrong from one that was wrong once. All bits of the small files; of packs, blobs, lookup and journal a
- * sample that is the same in every run (OXL_DEEP: all).
+ * fsck finds every changed bit of every canonical file, every cut, grown, emptied, lost, swapped and stray one;
+ * and it tells a medium that is wrong from one that was wrong once. All bits of the small files; of packs, blobs,
+ * lookup and journal a sample that is the same in every run (OXL_DEEP: all).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,7 @@ static void expect_clean(void)
         assert_int_equal(k.n_found, 0);
 }
 
-/* --- flips ---------------------------------------------------------------------------------------------------------- */
+/* --- flips --------------------------------------------------------------------------------------------------- */
 
 /* All event rows as text; NULL when they cannot be read. */
 static char *journal_events(void);
@@ -181,7 +181,7 @@ static void flipped_bits_of_packs_blobs_index_lookup_and_journal_are_found(void 
         fprintf(stderr, "%zu bits of %zu files flipped, all found\n", n, files);
 }
 
-/* --- whole files ---------------------------------------------------------------------------------------------------- */
+/* --- whole files --------------------------------------------------------------------------------------------- */
 
 static bool is_canonical(const char *path)
 {
@@ -192,8 +192,8 @@ static bool is_canonical(const char *path)
         return true;
 }
 
-/* SQLite pads a short last page with zeros and ignores a tail: the same database. A lookup is derived. A tag or branch that the
- * operation log has not heard of is not missed. */
+/* SQLite pads a short last page with zeros and ignores a tail: the same database. A lookup is derived. A tag or branch
+ * that the operation log has not heard of is not missed. */
 static bool may_be_unseen(const char *path, int how, const char *events)
 {
         if (strcmp(path, "journal.db") == 0 && how != 2) {
@@ -236,7 +236,7 @@ static void files_that_are_cut_emptied_lost_or_grown_are_found(void **state)
                 for (int how = 0; how < 4; how++) {
                         damage(*f, bytes, n, how);
                         assert_int_equal(checked_run(&k), 0);
-                        /* what is gone cannot be named by its own path: packs and blobs are missed by what needs them */
+                        /* a lost pack is not named by its own path: what was in it is missed */
                         bool seen = checked_count(&k, 0, how == 2 ? NULL : *f) > 0;
                         if (!seen)
                                 seen = may_be_unseen(*f, how, events);
@@ -356,7 +356,7 @@ static void links_and_fifos_in_the_place_of_files_are_findings_and_nothing_hangs
         expect_clean();
 }
 
-/* --- a medium that lies ---------------------------------------------------------------------------------------------- */
+/* --- a medium that lies -------------------------------------------------------------------------------------- */
 
 /* Flips a bit in what reads of one inode return: in the first @lies of them, the same bit or another each time. */
 static struct {
@@ -440,7 +440,7 @@ static void reads_that_are_wrong_in_different_ways_make_the_memory_suspect(void 
         checked_files_free(blobs);
 }
 
-/* --- nothing is changed ---------------------------------------------------------------------------------------------- */
+/* --- nothing is changed -------------------------------------------------------------------------------------- */
 
 static int refuse_write_open(int dirfd, const char *path, int flags, mode_t mode)
 {

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Oxen stores: checks, and heals, the version store of a real Oxen repository (.oxen/versions/files) as it is.
+ *
+ * What can be verified is verified: each blob against the XXH3-128 in its path. Derived files, chunks of an upload in progress and
+ * manifests are known names that cannot be verified: counted, never blamed. Nothing is ever deleted; repair moves a damaged blob to a
+ * quarantine folder outside of the Oxen repository and puts verified good bytes in its place by an atomic write. RocksDB and
+ * LMDB files are never opened. Facts of the format: docs/OXEN.md.
+ *
+ * An I/O error is UNREADABLE, never damage. Locks: none (Oxen has none across processes). Threads: one check per call; reentrant.
+ */
+#ifndef OXENLITE_FOREIGN_H
+#define OXENLITE_FOREIGN_H
+
+#include <oxenlite/check.h>
+
+OXL_BEGIN_DECLS
+
+struct oxl_oxen_options {
+        bool repair;
+        const char *from;           /* folder with good copies: an Oxen store, an oxen-lite working tree or plain files; NULL: none */
+        const char *state;          /* where quarantine goes; NULL: $XDG_STATE_HOME or ~/.local/state, + /oxen-lite/oxen */
+        const atomic_bool *cancel;
+        oxl_progress_fn *progress;
+        void *ctx;                  /* of progress */
+};
+
+struct oxl_oxen_result {
+        uint64_t blobs, bytes;      /* verified */
+        uint64_t unverifiable;      /* derived files, chunks, manifests, databases: known, not checked */
+        uint64_t temps, temp_bytes; /* Oxen's two temp shapes: reported, not swept here */
+        uint64_t findings, unreadable;
+        uint64_t quarantined, healed;
+        char *quarantine;           /* owned; folder that holds what was moved, or NULL */
+};
+OXL_API void oxl_oxen_result_done(struct oxl_oxen_result *r);
+
+/* Checks the Oxen repository @dir (with .oxen), its .oxen folder, or a bare version store. Findings as fsck's, paths relative to the
+ * store. 0 when it ran to its end. REPO_NOT_FOUND, CANCELLED, NOMEM, what @fn returns. */
+OXL_API OXL_MUST_CHECK int oxl_oxen_check(const char *dir, const struct oxl_oxen_options *options, oxl_finding_fn *fn,
+                                          void *fn_ctx, struct oxl_oxen_result *ret, struct oxl_error *err);
+
+OXL_END_DECLS
+
+#endif

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/* The workloads of the store, one row each; see storelab.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "crash/storelab.h"
+#include "repo/repo.h"
+
+/* --- setups and runs ----------------------------------------------------------------------------------------------- */
+
+static bool with_repo(bool (*verb)(struct oxl_repo *r, struct lab *l), struct lab *l)
+{
+        struct oxl_repo *r = lab_open();
+        bool ok = r && verb(r, l);
+        oxl_repo_close(r);
+        return ok;
+}
+
+static bool settled(struct lab *l, bool ok)
+{
+        if (ok)
+                lab_settle(l);
+        return ok;
+}
+
+static bool setup_nothing(struct lab *l)
+{
+        return settled(l, true);
+}
+
+static bool run_init(struct lab *l)
+{
+        bool ok = lab_init();
+        lab_ack(l);
+        return ok;
+}
+
+/* A repository, and the files of version 1, not added. */
+static bool setup_files(struct lab *l)
+{
+        return settled(l, lab_init() && lab_put_version(l, 1));
+}
+
+static bool add_all(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return lab_add(r, "");
+}
+
+static bool run_add(struct lab *l)
+{
+        bool ok = with_repo(add_all, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool setup_added(struct lab *l)
+{
+        return settled(l, lab_init() && lab_put_version(l, 1) && with_repo(add_all, l));
+}
+
+static bool commit_1(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return lab_commit(r, 1, false);
+}
+
+static bool commit_2(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return lab_commit(r, 2, false);
+}
+
+static bool commit_2_all(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return lab_commit(r, 2, true);
+}
+
+static bool run_commit_1(struct lab *l)
+{
+        bool ok = with_repo(commit_1, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool setup_committed(struct lab *l)
+{
+        return settled(l, lab_init() && lab_put_version(l, 1) && with_repo(add_all, l) && with_repo(commit_1, l));
+}
+
+/* Version 2 in the working tree: files that it lacks are removed. */
+static bool put_2(struct lab *l)
+{
+        for (int i = 0; i < LAB_FILES && l->w->versions[1].files[i].path; i++) {
+                char path[256] = LAB_TREE "/";
+                strcat(path, l->w->versions[1].files[i].path);
+                (void)oxl_sys->unlinkat(AT_FDCWD, path, 0);
+        }
+        return lab_put_version(l, 2);
+}
+
+static bool setup_changed(struct lab *l)
+{
+        return settled(l, setup_committed(l) && put_2(l));
+}
+
+static bool setup_change_added(struct lab *l)
+{
+        return settled(l, setup_committed(l) && put_2(l) && with_repo(add_all, l));
+}
+
+static bool run_commit_2(struct lab *l)
+{
+        bool ok = with_repo(commit_2, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool run_commit_2_all(struct lab *l)
+{
+        bool ok = with_repo(commit_2_all, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool small_packs(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return oxl_repo_config_set(r, "pack_threshold", "4096", NULL) == 0;
+}
+
+static bool setup_large(struct lab *l)
+{
+        return settled(l, setup_committed(l) && with_repo(small_packs, l) && put_2(l));
+}
+
+/* Two processes, one after the other. */
+static bool run_two_commits(struct lab *l)
+{
+        bool ok = with_repo(commit_1, l);
+        lab_ack(l);
+        ok = ok && put_2(l) && with_repo(add_all, l);
+        lab_ack(l);
+        ok = ok && with_repo(commit_2, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool two_in_one(struct oxl_repo *r, struct lab *l)
+{
+        if (!lab_commit(r, 1, false))
+                return false;
+        lab_ack(l);
+        if (!lab_put(&l->w->versions[2].files[0]) || !lab_commit(r, 2, true))
+                return false;
+        lab_ack(l);
+        return true;
+}
+
+static bool run_two_in_one(struct lab *l)
+{
+        return with_repo(two_in_one, l);
+}
+
+/* --- restore --------------------------------------------------------------------------------------------------------- */
+
+/* Version 1 is committed, the working tree has that of version 2, committed as well. */
+static bool setup_two(struct lab *l)
+{
+        return settled(l, setup_changed(l) && with_repo(add_all, l) && with_repo(commit_2, l));
+}
+
+static bool restore_old(struct oxl_repo *r, struct lab *l)
+{
+        const struct oxl_restore_options options = { .source = "HEAD~1" };
+        const char *path = "";
+        struct oxl_restore_result result;
+        (void)l;
+        return oxl_repo_restore(r, &path, 1, &options, &result, NULL) == 0;
+}
+
+static bool run_restore(struct lab *l)
+{
+        bool ok = with_repo(restore_old, l);
+        lab_ack(l);
+        return ok;
+}
+
+/* All of version @to, or all of what was there: recovery finishes what was begun. */
+static const char *all_or_nothing(struct lab *l, unsigned acked, const char *folder, const struct lab_version *old)
+{
+        const struct lab_version *new_ = &l->w->versions[1];
+        bool is_old = true, is_new = true;
+        for (int i = 0; i < LAB_FILES && new_->files[i].path; i++) {
+                char path[256];
+                struct stat st;
+                snprintf(path, sizeof path, "%s%s", folder, new_->files[i].path);
+                is_new = is_new && lab_is(path, new_->files[i].seed, new_->files[i].size);
+                char full[300] = LAB_TREE "/";
+                strcat(full, path);
+                bool absent = oxl_sys->fstatat(AT_FDCWD, full, &st, 0) < 0;
+                bool same = false;
+                for (int k = 0; old && k < LAB_FILES && old->files[k].path; k++)
+                        if (strcmp(old->files[k].path, new_->files[i].path) == 0)
+                                same = lab_is(path, old->files[k].seed, old->files[k].size);
+                is_old = is_old && (same || absent);
+        }
+        if (acked > 0 && !is_new)
+                return "O2: acknowledged, and not restored";
+        return is_old || is_new ? NULL : "O4: restored by half";
+}
+
+static const char *restored_or_not(struct lab *l, unsigned acked)
+{
+        return all_or_nothing(l, acked, "", &l->w->versions[2]);
+}
+
+static bool restore_to(struct oxl_repo *r, struct lab *l)
+{
+        const struct oxl_restore_options options = { .source = "HEAD~1", .to = LAB_TREE "/out/deep" };
+        const char *path = "";
+        struct oxl_restore_result result;
+        (void)l;
+        return oxl_repo_restore(r, &path, 1, &options, &result, NULL) == 0;
+}
+
+static bool run_restore_to(struct lab *l)
+{
+        bool ok = with_repo(restore_to, l);
+        lab_ack(l);
+        return ok;
+}
+
+static const char *restored_there_or_not(struct lab *l, unsigned acked)
+{
+        return all_or_nothing(l, acked, "out/deep/", NULL);
+}
+
+static bool restore_force(struct oxl_repo *r, struct lab *l)
+{
+        const struct oxl_restore_options options = { .source = "HEAD", .force = true };
+        const char *path = "";
+        struct oxl_restore_result result;
+        (void)l;
+        return oxl_repo_restore(r, &path, 1, &options, &result, NULL) == 0;
+}
+
+static bool run_restore_force(struct lab *l)
+{
+        bool ok = with_repo(restore_force, l);
+        lab_ack(l);
+        return ok;
+}
+
+/* --- small files ------------------------------------------------------------------------------------------------------ */
+
+static bool set_name(struct oxl_repo *r, struct lab *l)
+{
+        bool ok = oxl_repo_config_set(r, "user.name", "Lab", NULL) == 0;
+        lab_ack(l);
+        return ok;
+}
+
+static bool run_config(struct lab *l)
+{
+        return with_repo(set_name, l);
+}
+
+static const char *name_is_set(struct lab *l, unsigned acked)
+{
+        struct oxl_repo *r = lab_open();
+        cleanup_free char *value = NULL;
+        (void)l;
+        int k = r ? oxl_repo_config_get(r, "user.name", &value, NULL) : -1;
+        bool sound = r && oxl_repo_config_state(r) == OXL_CONFIG_SOUND;
+        oxl_repo_close(r);
+        if (k < 0 || !sound || (value && strcmp(value, "Lab") != 0))
+                return "O1: the setting is neither old nor new";
+        return acked > 0 && !value ? "O2: acknowledged and lost" : NULL;
+}
+
+#define LAB_TAG "refs/tags/a/b"
+
+static bool make_tag(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_digest none = OXL_DIGEST_INIT, id;
+        if (oxl_repo_resolve(r, "HEAD", &id, NULL) < 0 || oxl_repo_begin_write(r, NULL) < 0)
+                return false;
+        bool ok = oxl_ref_swap(r, LAB_TAG, &none, &id, NULL) == 0;
+        oxl_repo_end_write(r);
+        lab_ack(l);
+        return ok;
+}
+
+static bool run_tag(struct lab *l)
+{
+        return with_repo(make_tag, l);
+}
+
+static const char *tag_is_there(struct lab *l, unsigned acked)
+{
+        struct oxl_repo *r = lab_open();
+        struct oxl_digest id;
+        (void)l;
+        int k = r ? oxl_ref_read(r, LAB_TAG, &id, NULL) : -1;
+        oxl_repo_close(r);
+        if (k < 0)
+                return "O1: the tag is neither there nor absent";
+        return acked > 0 && k > 0 ? "O2: acknowledged and lost" : NULL;
+}
+
+/* --- after the death of another process ------------------------------------------------------------------------------- */
+
+static bool verb_add(struct lab *l)
+{
+        return with_repo(add_all, l);
+}
+
+static bool verb_commit(struct lab *l)
+{
+        return with_repo(commit_2_all, l);
+}
+
+static bool run_recover(struct lab *l)
+{
+        struct oxl_repo *r = lab_open();
+        bool ok = r && oxl_repo_recover(r, NULL, NULL) == 0;
+        oxl_repo_close(r);
+        lab_ack(l);
+        return ok;
+}
+
+/* add was killed after it renamed its pack: the name is in the cache only. The next add finds the object there. */
+static bool setup_add_killed(struct lab *l)
+{
+        return setup_files(l) && lab_die_in(l, verb_add, false, "rename", ".pack");
+}
+
+static bool run_add_and_commit(struct lab *l)
+{
+        bool ok = with_repo(add_all, l);
+        lab_ack(l);
+        ok = ok && with_repo(commit_1, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool run_add_and_commit_2(struct lab *l)
+{
+        bool ok = with_repo(add_all, l);
+        lab_ack(l);
+        ok = ok && with_repo(commit_2, l);
+        lab_ack(l);
+        return ok;
+}
+
+/* commit was killed after the pack got its name, in the cache only. */
+static bool setup_commit_killed(struct lab *l)
+{
+        return setup_changed(l) && lab_die_in(l, verb_commit, false, "rename", ".pack");
+}
+
+static bool setup_commit_killed_at_index(struct lab *l)
+{
+        return setup_changed(l) && lab_die_in(l, verb_commit, false, "rename", "index");
+}
+
+static bool setup_commit_killed_at_ref(struct lab *l)
+{
+        return setup_changed(l) && lab_die_in(l, verb_commit, false, "rename", "refs/heads/main");
+}
+
+static void find_pack_of_intent(void *ctx, const char *path)
+{
+        size_t n = strlen(path);
+        if (n > 5 && strcmp(path + n - 5, ".pack") == 0)
+                strcpy(ctx, path); /* the last one listed is the newest */
+}
+
+/* The same, then somebody copies the pack out and in again (from a backup, say), and syncs nothing. */
+static bool setup_pack_copied_back(struct lab *l)
+{
+        char path[256] = "";
+        static char bytes[1 << 18];
+        if (!setup_commit_killed(l))
+                return false;
+        lab_settle(l);
+        modelfs_each(modelfs_current(), find_pack_of_intent, path);
+        ssize_t n = modelfs_get(path, bytes, sizeof bytes);
+        return n > 0 && oxl_sys->unlinkat(AT_FDCWD, path, 0) == 0 && modelfs_put(path, bytes, (size_t)n, 0444);
+}
+
+static void remove_index_temp(void *ctx, const char *path)
+{
+        if (strncmp(path, LAB_REPO "/index", strlen(LAB_REPO "/index")) == 0 && strstr(path, ".oxl-"))
+                strcpy(ctx, path);
+}
+
+/* The intent is durable and the new index lost: recovery has to undo. */
+static bool setup_undone(struct lab *l)
+{
+        char path[256] = "";
+        if (!setup_changed(l) || !lab_die_in(l, verb_commit, true, "rename", ".pack"))
+                return false;
+        modelfs_each(modelfs_current(), remove_index_temp, path);
+        bool ok = path[0] && oxl_sys->unlinkat(AT_FDCWD, path, 0) == 0;
+        return settled(l, ok);
+}
+
+static void find_any_temp(void *ctx, const char *path)
+{
+        *(bool *)ctx |= strstr(path, "/versions/tmp/") && strstr(path, ".oxl-");
+}
+
+/* What recovery said that it removed does not come back. */
+static const char *removed_stays_removed(struct lab *l, unsigned acked)
+{
+        bool there = false;
+        (void)l;
+        modelfs_each(modelfs_current(), find_any_temp, &there);
+        return acked > 0 && there ? "O3: a temp is back that recovery had removed" : NULL;
+}
+
+/* --- the table ---------------------------------------------------------------------------------------------------------- */
+
+#define V1 { { "a", 1, 700 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }
+#define V2 { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/n", 5, 3000 } }
+#define V2_TRACKED { { "a", 4, 900 }, { "d/b", 2, 5000 } }
+#define V2_LARGE { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "big", 6, 9000 } }
+
+const struct lab_workload lab_workloads[] = {
+        { .name = "init", .versions = { { .status = "" } }, .acks = 1, .no_repo = true, .setup = setup_nothing,
+          .run = run_init },
+        { .name = "add", .versions = { { .status = NULL }, { V1, NULL } }, .acks = 1, .setup = setup_files, .run = run_add },
+        { .name = "first commit", .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, "" } }, .after_ack = { 0, 1 },
+          .acks = 1, .setup = setup_added, .run = run_commit_1 },
+        { .name = "commit", .versions = { { .status = NULL }, { V1, "M a\nD d/c\nA d/n\n" }, { V2, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_change_added, .run = run_commit_2 },
+        { .name = "commit -a", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_changed, .run = run_commit_2_all },
+        { .name = "commit, large", .versions = { { .status = NULL }, { V1, NULL }, { V2_LARGE, "" } },
+          .after_ack = { 1, 1, 2 }, .acks = 2, .setup = setup_large,
+          .run = run_add_and_commit_2 },
+        { .name = "commit on NFS", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .network = true, .setup = setup_changed, .run = run_commit_2_all },
+        { .name = "two commits", .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, NULL }, { V2, "" } },
+          .after_ack = { 0, 1, 1, 2 }, .acks = 3, .setup = setup_added, .run = run_two_commits },
+        { .name = "two in one process", .versions = { { .status = NULL }, { V1, NULL }, { { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }, "" } },
+          .after_ack = { 0, 1, 2 }, .acks = 2, .setup = setup_added, .run = run_two_in_one },
+        { .name = "restore", .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } }, .after_ack = { 2, 2 }, .acks = 1,
+          .setup = setup_two, .run = run_restore, .extra = restored_or_not },
+        { .name = "restore --to", .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } }, .after_ack = { 2, 2 },
+          .acks = 1, .setup = setup_two, .run = run_restore_to, .extra = restored_there_or_not },
+        { .name = "restore --force", .versions = { { .status = NULL }, { V1, NULL } }, .after_ack = { 1, 1 },
+          .acks = 1, .setup = setup_changed, .run = run_restore_force },
+        { .name = "config", .versions = { { .status = NULL }, { V1, "" } }, .after_ack = { 1, 1 }, .acks = 1,
+          .setup = setup_committed, .run = run_config, .extra = name_is_set },
+        { .name = "tag", .versions = { { .status = NULL }, { V1, "" } }, .after_ack = { 1, 1 }, .acks = 1,
+          .setup = setup_committed, .run = run_tag, .extra = tag_is_there },
+        { .name = "add after a killed add", .versions = { { .status = NULL }, { V1, "" } }, .after_ack = { 0, 0, 1 }, .acks = 2,
+          .setup = setup_add_killed, .run = run_add_and_commit },
+        { .name = "recover: pack named", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed, .run = run_recover },
+        { .name = "recover: index moved", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed_at_index, .run = run_recover },
+        { .name = "recover: ref moved", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed_at_ref, .run = run_recover },
+        { .name = "recover: pack copied back", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 }, .acks = 1, .setup = setup_pack_copied_back, .run = run_recover },
+        { .name = "recover: undo", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 1 }, .acks = 1, .setup = setup_undone, .run = run_recover,
+          .before = removed_stays_removed },
+};
+const size_t lab_workloads_count = OXL_ARRAY_LEN(lab_workloads);
+
+const struct lab_workload *lab_find(const char *name)
+{
+        for (size_t i = 0; i < lab_workloads_count; i++)
+                if (strcmp(lab_workloads[i].name, name) == 0)
+                        return &lab_workloads[i];
+        return NULL;
+}
