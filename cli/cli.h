@@ -54,12 +54,16 @@ enum option_id {
         OPT_EDIT,
         OPT_EXPLAIN,
         OPT_FORCE,
+        OPT_FROM,
         OPT_HASH,
         OPT_MESSAGE,
         OPT_NUMBER,
+        OPT_OXEN,
         OPT_QUICK,
         OPT_RECURSIVE,
+        OPT_REPAIR,
         OPT_SOURCE,
+        OPT_STATE,
         OPT_TO,
 };
 

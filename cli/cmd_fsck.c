@@ -6,11 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <oxenlite/check.h>
-
-#include "cli.h"
-
-enum { FSCK_CLEAN = 0, FSCK_LEFT = 4, FSCK_UNCHECKED = 8 };
+#include "fsck.h"
 
 struct fsck {
         struct cli *c;
@@ -74,6 +70,7 @@ static struct oxl_json *finding_json(const struct oxl_finding *f)
         oxl_json_set_u64(o, "affects_total", f->affects_total);
         oxl_json_set_string(o, "remedy", oxl_problem_remedy(f->problem));
         oxl_json_set_bool(o, "repairable", repairable(f->problem));
+        oxl_json_set_bool(o, "repaired", f->repaired);
         oxl_json_set_string(o, "errno", f->os ? strerrorname_np(f->os) : NULL);
         return o;
 }
@@ -91,8 +88,8 @@ static void show_text(struct cli *c, const struct oxl_finding *f)
 {
         enum oxl_severity severity = oxl_problem_severity(f->problem);
 
-        out_colour(c, severity > OXL_SEVERITY_WARNING ? COLOUR_BAD : COLOUR_ID);
-        out(c, "%s:", severity_text(severity));
+        out_colour(c, f->repaired ? COLOUR_GOOD : severity > OXL_SEVERITY_WARNING ? COLOUR_BAD : COLOUR_ID);
+        out(c, "%s:", f->repaired ? "repaired" : severity_text(severity));
         out_colour(c, COLOUR_NONE);
         out(c, " ");
         out_template(c, oxl_problem_text(f->problem), f->path);
@@ -103,33 +100,42 @@ static void show_text(struct cli *c, const struct oxl_finding *f)
         out_fact(c, "found:", f->actual);
         out_fact(c, "verdict:", f->verdict);
         out_fact(c, "error:", f->os ? strerror(f->os) : "");
-        out_fact(c, "lost:", oxl_problem_cost(f->problem));
+        if (!f->repaired)
+                out_fact(c, "lost:", oxl_problem_cost(f->problem));
         for (size_t i = 0; i < f->n_affects; i++)
                 out_fact(c, i ? "" : "affects:", f->affects[i]);
         if (f->affects_total > f->n_affects)
                 out(c, "  %-9s and %llu more\n", "", (unsigned long long)(f->affects_total - f->n_affects));
-        out_fact(c, "next:", oxl_problem_remedy(f->problem));
+        if (!f->repaired)
+                out_fact(c, "next:", oxl_problem_remedy(f->problem));
+}
+
+void fsck_show(struct cli *c, const struct oxl_finding *f)
+{
+        progress_erase(c);
+        if (c->json)
+                json_row(c, finding_json(f));
+        else
+                show_text(c, f);
 }
 
 static int show(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
 {
         struct fsck *s = ctx;
 
-        progress_erase(s->c);
         if (f->problem == OXL_P_UNREADABLE)
                 s->unreadable++;
         else if (oxl_problem_severity(f->problem) > OXL_SEVERITY_NOTE)
                 s->problems++;
-        if (s->c->json)
-                json_row(s->c, finding_json(f));
-        else
-                show_text(s->c, f);
+        fsck_show(s->c, f);
         return cli_go_on(s->c, err);
 }
 
-static const char *result_text(int status)
+const char *fsck_result_text(int status)
 {
-        return status == FSCK_CLEAN ? "clean" : status & FSCK_UNCHECKED ? "incomplete" : "problems";
+        if (status & FSCK_UNCHECKED)
+                return "incomplete";
+        return status & FSCK_LEFT ? "problems" : status & FSCK_REPAIRED ? "repaired" : "clean";
 }
 
 static void end_json(struct cli *c, const struct oxl_check_result *done, int status)
@@ -143,7 +149,7 @@ static void end_json(struct cli *c, const struct oxl_check_result *done, int sta
         oxl_json_set_u64(checked, "refs", done->refs);
         oxl_json_set_u64(checked, "unreachable", done->unreachable);
         oxl_json_set_u64(checked, "unreadable", done->unreadable);
-        oxl_json_set_string(o, "result", result_text(status));
+        oxl_json_set_string(o, "result", fsck_result_text(status));
         oxl_json_set(o, "checked", checked);
         json_rows_end(c);
         json_members(c, o);
@@ -161,7 +167,7 @@ static void end_text(struct fsck *s, const struct oxl_check_result *done, int st
             (unsigned long long)done->commits, plural(done->commits), (unsigned long long)done->refs,
             plural(done->refs));
         out_colour(c, status ? COLOUR_BAD : COLOUR_GOOD);
-        out(c, "%s", result_text(status));
+        out(c, "%s", fsck_result_text(status));
         out_colour(c, COLOUR_NONE);
         if (s->problems)
                 out(c, ", %llu problem%s", (unsigned long long)s->problems, plural(s->problems));
@@ -222,6 +228,10 @@ int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
         (void)argc, (void)argv;
         if (cli_has(c, OPT_EXPLAIN))
                 return explain(c, cli_value(c, OPT_EXPLAIN), err);
+        if (cli_has(c, OPT_OXEN))
+                return fsck_oxen(c, argc, argv, err);
+        if (cli_has(c, OPT_REPAIR) || cli_has(c, OPT_FROM) || cli_has(c, OPT_STATE))
+                return cli_usage(c, err, "--repair, --from and --state need --oxen DIR");
         if (c->json)
                 json_rows(c, "findings");
         int r = oxl_check_run(".", &c->repo_options, &options, show, &s, &done, err);

@@ -44,6 +44,10 @@ static const struct option_row config_options[] = {
 static const struct option_row fsck_options[] = {
         { OPT_QUICK, 0, "quick", NULL, "names, sizes, seals and the graph; file contents are not read" },
         { OPT_EXPLAIN, 0, "explain", "SLUG", "what a problem means, and what to do" },
+        { OPT_OXEN, 0, "oxen", "DIR", "check an Oxen repository or version store instead" },
+        { OPT_REPAIR, 0, "repair", NULL, "with --oxen: replace damaged versions by good copies" },
+        { OPT_FROM, 0, "from", "DIR", "with --repair: where good copies may be" },
+        { OPT_STATE, 0, "state", "DIR", "with --repair: where what was damaged is kept (default: the XDG state folder)" },
         { 0 },
 };
 static const struct option_row init_options[] = {
@@ -80,8 +84,10 @@ const struct command commands[] = {
           "show or change settings",
           "Without arguments: all settings. accept: seal config.json again after an edit by hand.",
           "oxen-lite config user.name \"Ada Lovelace\"" },
-        { "fsck", cmd_fsck, COMMAND_FSCK | COMMAND_COMMON, 0, 0, fsck_options, "[--quick] | --explain SLUG",
-          "verify everything, change nothing", NULL, "oxen-lite fsck" },
+        { "fsck", cmd_fsck, COMMAND_FSCK | COMMAND_COMMON, 0, 0, fsck_options, "[--quick] | --explain SLUG | --oxen DIR [--repair] [--from DIR] [--state DIR]",
+          "verify everything, change nothing",
+          "--oxen checks a repository of Oxen: with --repair, what is damaged is kept outside of it, and replaced only by "
+          "bytes that hash to its name.", "oxen-lite fsck" },
         { "help", cmd_help, 0, 0, 1, NULL, "[CMD]", "explain a command", NULL, "oxen-lite help restore" },
         { "init", cmd_init, COMMAND_COMMON, 0, 1, init_options, "[--hash blake3|xxh3-128] [DIR]", "make a repository",
           NULL, "oxen-lite init data" },

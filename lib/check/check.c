@@ -87,9 +87,9 @@ static const struct {
         pass_fn *run;
 } passes[] = {
         { "format", oxl_check_format }, { "refs", oxl_check_refs },           { "config", oxl_check_config },
-        { "index", oxl_check_index },   { "journal", oxl_check_journal },     { "packs", oxl_check_packs },
-        { "lookup", oxl_check_lookup }, { "blobs", oxl_check_loose },         { "commits", oxl_check_graph },
-        { "staged", oxl_check_staged }, { "leftovers", oxl_check_leftovers },
+        { "index", oxl_check_index },   { "journal", oxl_check_journal },     { "packs and blobs", oxl_check_content },
+        { "lookup", oxl_check_lookup }, { "commits", oxl_check_graph },       { "staged", oxl_check_staged },
+        { "leftovers", oxl_check_leftovers },
 };
 
 static int run_passes(struct oxl_check *c, struct oxl_error *err)

@@ -24,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "check/content.h"
 #include "check/known.h"
 #include "repo/index.h"
 
@@ -40,7 +41,7 @@ struct oxl_check_pack {
 
 struct oxl_check {
         struct oxl_repo_options options;
-        bool quick;
+        struct oxl_check_options limits;
         oxl_finding_fn *fn;
         void *fn_ctx;
         struct oxl_check_result result;
@@ -66,6 +67,10 @@ struct oxl_check {
         struct oxl_digest *intents; /* commits that open intents are about to publish */
         size_t n_intents;
         char *said; /* owned: where a blob could not be read last */
+
+        struct oxl_units units;
+        struct oxl_pace pace;
+        struct oxl_ledger ledger;
 };
 
 /* --- report.c ------------------------------------------------------------------------------------------------ */
@@ -168,9 +173,8 @@ OXL_MUST_CHECK int oxl_check_refs(struct oxl_check *c, struct oxl_error *err);  
 OXL_MUST_CHECK int oxl_check_config(struct oxl_check *c, struct oxl_error *err);  /* pass_config.c */
 OXL_MUST_CHECK int oxl_check_index(struct oxl_check *c, struct oxl_error *err);   /* pass_index.c */
 OXL_MUST_CHECK int oxl_check_journal(struct oxl_check *c, struct oxl_error *err); /* pass_journal.c */
-OXL_MUST_CHECK int oxl_check_packs(struct oxl_check *c, struct oxl_error *err);   /* pass_packs.c */
+OXL_MUST_CHECK int oxl_check_content(struct oxl_check *c, struct oxl_error *err); /* content.c: packs, loose blobs */
 OXL_MUST_CHECK int oxl_check_lookup(struct oxl_check *c, struct oxl_error *err);  /* pass_lookup.c */
-OXL_MUST_CHECK int oxl_check_loose(struct oxl_check *c, struct oxl_error *err);   /* pass_loose.c */
 OXL_MUST_CHECK int oxl_check_graph(struct oxl_check *c,
                                    struct oxl_error *err); /* pass_graph.c: commits, trees, blobs */
 OXL_MUST_CHECK int oxl_check_staged(struct oxl_check *c, struct oxl_error *err);    /* pass_index.c: staged blobs */

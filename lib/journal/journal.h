@@ -112,6 +112,40 @@ typedef int oxl_operation_fn(void *ctx, const struct oxl_operation *op, struct o
 OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
                                           struct oxl_error *err);
 
+/* When a canonical file was verified last, and what came of it. Strings borrowed. */
+struct oxl_ledger_row {
+        const char *path; /* relative to .oxen-lite */
+        uint64_t size;
+        int64_t verified_ns; /* since 1970; 0: it could not be read */
+        bool medium;         /* read around the cache */
+        const char *verdict; /* "good", "damaged", "unreadable" */
+};
+typedef int oxl_ledger_fn(void *ctx, const struct oxl_ledger_row *row, struct oxl_error *err);
+/* All rows in order of paths, within one transaction: @fn must not use the journal. */
+OXL_MUST_CHECK int oxl_journal_ledger(struct oxl_journal *j, oxl_ledger_fn *fn, void *ctx, struct oxl_error *err);
+
+struct oxl_finding_row { /* strings borrowed */
+        const char *id, *slug, *path, *detail;
+        int64_t first_ns, last_ns; /* since 1970 */
+};
+typedef int oxl_finding_row_fn(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err);
+/* What was wrong when a check last recorded it, in order of paths; @fn as above. */
+OXL_MUST_CHECK int oxl_journal_findings(struct oxl_journal *j, oxl_finding_row_fn *fn, void *ctx,
+                                        struct oxl_error *err);
+
+struct oxl_ledger_change {
+        const struct oxl_ledger_row *rows; /* replace those of the same path */
+        size_t n_rows;
+        const char *const *gone; /* paths whose rows are deleted */
+        size_t n_gone;
+        const struct oxl_finding_row *findings; /* a known id keeps its first_ns */
+        size_t n_findings;
+        int64_t settled_before_ns; /* findings last seen before this are deleted; 0: none */
+};
+/* Records all of it in one transaction, without a sync. */
+OXL_MUST_CHECK int oxl_journal_record(struct oxl_journal *j, const struct oxl_ledger_change *change,
+                                      struct oxl_error *err);
+
 /* integrity_check, user_version, schema, journal mode, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
 

@@ -57,7 +57,7 @@ void oxl_pack_seal_begin(struct oxl_hasher *h, const struct oxl_repo_id *repo, c
 /* Reads exactly @n bytes: FILE_READ, or MALFORMED when the file ends before. */
 static int read_at(const struct oxl_pack *p, void *buf, size_t n, uint64_t at, struct oxl_error *err)
 {
-        ssize_t got = oxl_fd_pread_full(p->fd, buf, n, at);
+        ssize_t got = oxl_source_read(p->source, p->fd, buf, n, at);
         if (got < 0)
                 return OXL_FAIL_OS(err, FILE_READ, p->name);
         if ((size_t)got != n)
@@ -135,11 +135,19 @@ static void pack_freep(struct oxl_pack **p)
 int oxl_pack_open_fd(int fd, const char *name, const struct oxl_digest *id, const struct oxl_repo_id *repo,
                      enum oxl_algo blob_algo, struct oxl_pack **ret, struct oxl_error *err)
 {
+        return oxl_pack_open_source(fd, NULL, name, id, repo, blob_algo, ret, err);
+}
+
+int oxl_pack_open_source(int fd, const struct oxl_source *source, const char *name, const struct oxl_digest *id,
+                         const struct oxl_repo_id *repo, enum oxl_algo blob_algo, struct oxl_pack **ret,
+                         struct oxl_error *err)
+{
         cleanup_fd int owned = fd;
         cleanup(pack_freep) struct oxl_pack *p = calloc(1, sizeof(*p));
         if (!p)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         p->fd = take_fd(&owned);
+        p->source = source;
         p->id = *id;
         p->repo = *repo;
         p->blob_algo = blob_algo;

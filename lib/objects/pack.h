@@ -17,6 +17,7 @@
 #define OXL_PACK_COPY_DISTANCE 16384u
 #define OXL_PACK_SOFT_LIMIT (UINT64_C(1) << 30)
 
+struct oxl_source;
 struct oxl_pack; /* an open pack: descriptor, header, and (loaded and sealed when needed) its index */
 
 struct oxl_pack_entry {
@@ -35,6 +36,10 @@ OXL_MUST_CHECK int oxl_pack_open(int root_fd, const char *name, const struct oxl
 OXL_MUST_CHECK int oxl_pack_open_fd(int fd, const char *name, const struct oxl_digest *id,
                                     const struct oxl_repo_id *repo, enum oxl_algo blob_algo, struct oxl_pack **ret,
                                     struct oxl_error *err);
+/* The same, but everything is read through @source, which outlives the pack; @fd only says what the file is. */
+OXL_MUST_CHECK int oxl_pack_open_source(int fd, const struct oxl_source *source, const char *name,
+                                        const struct oxl_digest *id, const struct oxl_repo_id *repo,
+                                        enum oxl_algo blob_algo, struct oxl_pack **ret, struct oxl_error *err);
 void oxl_pack_free(struct oxl_pack *p);
 const struct oxl_digest *oxl_pack_id(const struct oxl_pack *p);
 
@@ -60,6 +65,11 @@ OXL_MUST_CHECK int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_en
 typedef void oxl_pack_damage_fn(void *ctx, const struct oxl_pack_entry *e, const struct oxl_error *why);
 OXL_MUST_CHECK int oxl_pack_verify(struct oxl_pack *p, oxl_pack_damage_fn *seen, void *ctx, const atomic_bool *cancel,
                                    struct oxl_error *err);
+
+/* As oxl_pack_verify, but only of the @count records that the index lists from position @first on (behind its end it
+ * goes on at its begin); gaps, filler and second copies are not looked at. */
+OXL_MUST_CHECK int oxl_pack_verify_some(struct oxl_pack *p, uint64_t first, uint64_t count, oxl_pack_damage_fn *seen,
+                                        void *ctx, const atomic_bool *cancel, struct oxl_error *err);
 
 /* Calls @fn for each file `<64 hex>.pack` in versions/packs, in ascending order of id. */
 typedef int oxl_pack_list_fn(void *ctx, const struct oxl_digest *id, struct oxl_error *err);

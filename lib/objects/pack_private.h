@@ -5,6 +5,7 @@
 
 #include "base/fail.h"
 #include "objects/pack.h"
+#include "os/source.h"
 
 #define OXL_PACK_MAGIC "\x89OXLPCK\n"
 #define OXL_PACK_END_MAGIC "\x89OXLPEN\n"
@@ -17,7 +18,8 @@
 
 struct oxl_pack {
         int fd;
-        char *name; /* for messages */
+        const struct oxl_source *source; /* borrowed; NULL: fd */
+        char *name;                      /* for messages */
         struct oxl_digest id;
         struct oxl_repo_id repo;
         enum oxl_algo blob_algo;

@@ -21,10 +21,12 @@ struct verifier {
         oxl_pack_damage_fn *seen;
         void *ctx;
         const atomic_bool *cancel;
-        struct oxl_error first; /* what is returned in the end: the first damage, or the first failure of the medium */
+        struct oxl_error why; /* what is returned in the end: the first damage, or the first failure of the medium */
         uint8_t *window;
         uint64_t window_at;
         size_t window_len;
+        bool some;             /* no reading ahead */
+        uint64_t first, count; /* some: positions in the index */
 };
 
 static bool is_medium(enum oxl_code code)
@@ -43,8 +45,8 @@ static int damaged(struct verifier *v, const struct oxl_pack_entry *e, struct ox
         if (!v->seen || !(is_damage(why->code) || is_medium(why->code)))
                 return oxl_fail_with(err, why);
         v->seen(v->ctx, e, why);
-        if (v->first.code == 0 || (is_medium(why->code) && !is_medium(v->first.code)))
-                oxl_error_move(&v->first, why);
+        if (v->why.code == 0 || (is_medium(why->code) && !is_medium(v->why.code)))
+                oxl_error_move(&v->why, why);
         else
                 oxl_error_done(why);
         return 0;
@@ -57,7 +59,8 @@ static int view(struct verifier *v, uint64_t at, size_t n, const uint8_t **ret, 
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         if (at < v->window_at || at + n > v->window_at + v->window_len) {
                 v->window_len = 0;
-                ssize_t got = oxl_fd_pread_full(v->pack->fd, v->window, WINDOW_BYTES, at);
+                size_t ahead = v->some ? (n < 4096 ? 4096 : n) : WINDOW_BYTES;
+                ssize_t got = oxl_source_read(v->pack->source, v->pack->fd, v->window, ahead, at);
                 if (got < 0)
                         return OXL_FAIL_OS(err, FILE_READ, v->pack->name);
                 v->window_at = at;
@@ -191,6 +194,13 @@ static int sort_offsets(struct oxl_pack *p, uint32_t **ret, struct oxl_error *er
         return 0;
 }
 
+/* Is the entry at the position @i of the index wanted? */
+static bool wanted(const struct verifier *v, uint64_t i)
+{
+        uint64_t n = v->pack->entries;
+        return !v->some || (i + n - v->first) % n < v->count;
+}
+
 static int check_records(struct verifier *v, struct oxl_error *err)
 {
         struct oxl_pack *p = v->pack;
@@ -202,8 +212,10 @@ static int check_records(struct verifier *v, struct oxl_error *err)
         for (uint64_t i = 0; i < p->entries; i++) {
                 struct oxl_pack_entry e;
                 cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                if (!wanted(v, order[i]))
+                        continue;
                 oxl_pack_entry_at(p, order[i], &e);
-                r = check_gap(v, at, e.offset, err);
+                r = v->some ? 0 : check_gap(v, at, e.offset, err);
                 if (r < 0)
                         return r;
                 if (e.offset < at)
@@ -218,7 +230,7 @@ static int check_records(struct verifier *v, struct oxl_error *err)
                 if (end > at)
                         at = end;
         }
-        return check_gap(v, at, p->index_at, err);
+        return v->some ? 0 : check_gap(v, at, p->index_at, err);
 }
 
 /* Is @b, the index entry behind @a, its second copy, far enough away that one bad spot of the medium misses one? */
@@ -249,21 +261,36 @@ static int check_copies(struct verifier *v, struct oxl_error *err)
         return 0;
 }
 
-int oxl_pack_verify(struct oxl_pack *p, oxl_pack_damage_fn *seen, void *ctx, const atomic_bool *cancel,
-                    struct oxl_error *err)
+static int verify(struct verifier *v, struct oxl_error *err)
 {
-        int r = oxl_pack_load_index(p, err);
+        int r = oxl_pack_load_index(v->pack, err);
         if (r < 0)
                 return r;
         cleanup_free uint8_t *window = malloc(WINDOW_BYTES);
         if (!window)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        struct verifier v = { .pack = p, .seen = seen, .ctx = ctx, .cancel = cancel, .window = window };
-        r = check_records(&v, err);
-        if (r == 0)
-                r = check_copies(&v, err);
-        if (r == 0 && v.first.code != 0)
-                r = oxl_fail_with(err, &v.first);
-        oxl_error_done(&v.first);
+        v->window = window;
+        r = check_records(v, err);
+        if (r == 0 && !v->some)
+                r = check_copies(v, err);
+        if (r == 0 && v->why.code != 0)
+                r = oxl_fail_with(err, &v->why);
+        oxl_error_done(&v->why);
         return r;
+}
+
+int oxl_pack_verify(struct oxl_pack *p, oxl_pack_damage_fn *seen, void *ctx, const atomic_bool *cancel,
+                    struct oxl_error *err)
+{
+        struct verifier v = { .pack = p, .seen = seen, .ctx = ctx, .cancel = cancel };
+        return verify(&v, err);
+}
+
+int oxl_pack_verify_some(struct oxl_pack *p, uint64_t first, uint64_t count, oxl_pack_damage_fn *seen, void *ctx,
+                         const atomic_bool *cancel, struct oxl_error *err)
+{
+        struct verifier v = { .pack = p, .seen = seen, .ctx = ctx, .cancel = cancel, .some = true };
+        v.first = first;
+        v.count = count;
+        return verify(&v, err);
 }

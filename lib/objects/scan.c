@@ -9,6 +9,7 @@
 
 struct scan {
         int fd;
+        const struct oxl_source *source;
         const char *name;
         struct oxl_hasher *h;
         oxl_sink_fn *sink;
@@ -72,7 +73,7 @@ static int scan_data(struct scan *s, uint64_t end, struct oxl_error *err)
                 if (oxl_cancelled(s->cancel))
                         return OXL_FAIL_PLAIN(err, CANCELLED);
                 size_t want = end - s->at < OXL_SCAN_PIECE_BYTES ? (size_t)(end - s->at) : OXL_SCAN_PIECE_BYTES;
-                ssize_t got = oxl_fd_pread_full(s->fd, s->piece, want, s->at);
+                ssize_t got = oxl_source_read(s->source, s->fd, s->piece, want, s->at);
                 if (got < 0)
                         return OXL_FAIL_OS(err, FILE_READ, s->name);
                 if (got == 0)
@@ -90,6 +91,13 @@ static int scan_data(struct scan *s, uint64_t end, struct oxl_error *err)
 int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel,
                 uint64_t *ret_bytes, struct oxl_error *err)
 {
+        return oxl_fd_scan_source(fd, NULL, name, h, sink, ctx, cancel, ret_bytes, err);
+}
+
+int oxl_fd_scan_source(int fd, const struct oxl_source *source, const char *name, struct oxl_hasher *h,
+                       oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel, uint64_t *ret_bytes,
+                       struct oxl_error *err)
+{
         struct stat st;
         if (oxl_fd_stat(fd, &st) < 0)
                 return OXL_FAIL_OS(err, FILE_READ, name);
@@ -97,6 +105,7 @@ int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sin
         if (!piece)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         struct scan s = { .fd = fd,
+                          .source = source,
                           .name = name,
                           .h = h,
                           .sink = sink,

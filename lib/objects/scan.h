@@ -4,6 +4,7 @@
 #define OXL_OBJECTS_SCAN_H
 
 #include "objects/objects.h"
+#include "os/source.h"
 
 /* Bytes per read: stays in the second-level cache together with the hash, measured. */
 #define OXL_SCAN_PIECE_BYTES (256u << 10)
@@ -15,6 +16,10 @@
  */
 OXL_MUST_CHECK int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx,
                                const atomic_bool *cancel, uint64_t *ret_bytes, struct oxl_error *err);
+/* The same, but data is read through @source (NULL: from @fd, which still tells where the holes are). */
+OXL_MUST_CHECK int oxl_fd_scan_source(int fd, const struct oxl_source *source, const char *name, struct oxl_hasher *h,
+                                      oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel, uint64_t *ret_bytes,
+                                      struct oxl_error *err);
 
 static inline bool oxl_cancelled(const atomic_bool *cancel)
 {

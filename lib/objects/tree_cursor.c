@@ -248,27 +248,28 @@ static int locate(struct oxl_tree_cursor *c, const char *path, struct oxl_tree_e
 /* --- walking --- */
 
 /* Before the first step: goes to the prefix. */
+static void pop_all(struct oxl_tree_cursor *c)
+{
+        while (c->used > 0)
+                pop(c);
+}
+
+/* A start that fails leaves nothing to walk: the next step is the end. */
 static int start(struct oxl_tree_cursor *c, struct oxl_error *err)
 {
         if (c->started)
                 return 0;
+        c->started = true;
         oxl_buf_clear(&c->path);
-        if (*c->prefix == 0) {
-                int r = push_directory(c, &c->root, NULL, 0, err);
-                c->started = r == 0;
-                return r;
-        }
+        if (*c->prefix == 0)
+                return push_directory(c, &c->root, NULL, 0, err);
         int r = locate(c, c->prefix, &c->entry, err);
+        unsigned depth = r == 0 ? top(c)->depth + 1 : 0;
+        pop_all(c);
         if (r != 0)
                 return r < 0 ? r : OXL_FAIL_PATH(err, PATH_NOT_FOUND, c->prefix);
-        unsigned depth = top(c)->depth + 1;
-        while (c->used > 0)
-                pop(c);
         c->alone = c->entry.kind != OXL_ENTRY_DIRECTORY;
-        if (!c->alone)
-                r = push_directory(c, &c->entry.id, &c->entry, depth, err);
-        c->started = r == 0;
-        return r;
+        return c->alone ? 0 : push_directory(c, &c->entry.id, &c->entry, depth, err);
 }
 
 /* Enters the directory that was passed last, unless it was skipped. */

@@ -82,6 +82,7 @@ const struct oxl_sys oxl_sys_real = {
         .getrandom = getrandom,
         .uname = uname,
         .clock_gettime = clock_gettime,
+        .nanosleep = nanosleep,
 };
 
 const struct oxl_sys *oxl_sys = &oxl_sys_real;

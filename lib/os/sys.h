@@ -56,6 +56,7 @@ struct oxl_sys {
         ssize_t (*getrandom)(void *buf, size_t n, unsigned flags);
         int (*uname)(struct utsname *ret);
         int (*clock_gettime)(clockid_t clock, struct timespec *ret);
+        int (*nanosleep)(const struct timespec *time, struct timespec *ret_left);
 };
 
 /* The kernel itself. */

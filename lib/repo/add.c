@@ -30,6 +30,8 @@ static int add_item(struct oxl_changes *c, const struct oxl_walk_item *item, boo
         const char *what;
         if (item->error)
                 return oxl_error_copy(err, item->error);
+        if (item->skip == OXL_SKIP_REPOSITORY && !named && strcmp(item->path, OXL_REPO_DIR) == 0)
+                return 0; /* our own, as everybody expects */
         if (item->skip == OXL_SKIP_REPOSITORY)
                 return leave_out(c, item, named, "skipped: a repository's own folder", err);
         if (item->skip == OXL_SKIP_TEMP && !options->force)

@@ -150,6 +150,8 @@ static int parse_commit(const struct oxl_json *j, enum oxl_algo blob_algo, struc
                 return OXL_FAIL_PLAIN(err, NOMEM);
         const struct oxl_json *files = oxl_json_get(j, "files"), *file;
         const char *key;
+        if (oxl_json_size(files) == 0) /* the index, at least */
+                return malformed(err, "the intent of a commit lists no files");
         for (size_t pos = 0; oxl_json_member(files, &pos, &key, &file);) {
                 int r = key ? malformed(err, "the files of an intent are no list")
                             : parse_file(file, blob_algo, ret, err);
@@ -236,7 +238,8 @@ int oxl_restore_intent_parse(const char *body, struct oxl_restore_intent *ret, s
         if (!schema || strcmp(schema, SCHEMA) != 0 || !parse_id(j, "source", true, &i.source) ||
             !oxl_json_get_bool(j, "force", &i.force))
                 return malformed(err, "the intent of a restore lacks members");
-        if (oxl_json_get(j, "to") && (!oxl_json_get_name(j, "to", &i.to, &len) || i.to[0] != '/'))
+        bool elsewhere = oxl_json_get(j, "to") || oxl_json_get(j, "to_bytes");
+        if (elsewhere && (!oxl_json_get_name(j, "to", &i.to, &len) || i.to[0] != '/' || strlen(i.to) != len))
                 return malformed(err, "the intent of a restore names no absolute folder");
         r = parse_paths(oxl_json_get(j, "paths"), &i, err);
         if (r < 0)

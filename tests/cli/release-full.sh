@@ -19,7 +19,7 @@ mount -t tmpfs -o size=64m tmpfs "$disk" || {
 
 cat >"$tmp/fill" <<'HOOK'
 set -eu
-[ "$1" -ne "$at" ] || mount -o "remount,size=$(df -k --output=used "$disk" | tail -n 1 | tr -dc 0-9)k" "$disk"
+[ "$1" -ne "$at" ] || mount -o "remount,size=$(df -k --output=used "$disk" | tail -n 1 | tr -dc 0-9)k" tmpfs "$disk"
 HOOK
 
 # A commit, then changes to a packed, a loose and a removed file.
@@ -59,7 +59,7 @@ full() {
         export at
         while [ "$at" -le "$calls" ]; do
                 cd /
-                mount -o remount,size=64m "$disk"
+                mount -o remount,size=64m tmpfs "$disk"
                 rm -rf "$disk/r" "$disk/copy"
                 cp -a "$tmp/$from" "$disk/r"
                 cd "$disk/r"
@@ -87,7 +87,7 @@ after() {
         said=$(cat "$tmp/err")
         run 0 "$OXEN_LITE" log
         run 0 "$OXEN_LITE" status
-        mount -o remount,size=64m "$disk"
+        mount -o remount,size=64m tmpfs "$disk"
         "$OXEN_LITE" recover >"$tmp/out" 2>"$tmp/err" || fail "$what, full at $at ($said): recover: $(cat "$tmp/err")"
         "$OXEN_LITE" fsck >"$tmp/out" 2>"$tmp/err" || fail "$what, full at $at ($said): fsck: $(cat "$tmp/out" "$tmp/err")"
         left=$(find . -name '*.oxl-*.tmp')

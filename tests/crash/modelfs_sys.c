@@ -813,6 +813,13 @@ static int m_clock_gettime(clockid_t clock, struct timespec *ret)
         return 0;
 }
 
+static int m_nanosleep(const struct timespec *time, struct timespec *ret)
+{
+        (void)ret;
+        the_fs()->clock += time->tv_sec + 1;
+        return 0;
+}
+
 static int m_uname(struct utsname *ret)
 {
         *ret = (struct utsname){ .sysname = "Linux", .release = "6.1.0", .machine = "model" };
@@ -854,6 +861,7 @@ const struct oxl_sys modelfs_sys = {
         .getrandom = m_getrandom,
         .uname = m_uname,
         .clock_gettime = m_clock_gettime,
+        .nanosleep = m_nanosleep,
 };
 
 /* --- helpers for tests --------------------------------------------------------------------------------------------------------- */

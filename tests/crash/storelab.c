@@ -397,6 +397,7 @@ static const char *check_recovered(struct lab *l, unsigned acked)
         struct modelfs *disk = modelfs_current();
         if (modelfs_seen_before(l->recovered, modelfs_hash(disk) + 0x9e3779b97f4a7c15U * acked))
                 return NULL;
+        l->looked++;
         const char *broken = check_leftovers();
         if (!broken)
                 broken = check_reading(l, acked, true);
@@ -488,7 +489,6 @@ static void killed(void *ctx, struct modelfs *clone, uint64_t op)
         /* where nothing but bytes of one file came, the first and the last time say it all */
         if (!done && op % (l->plan.sample ? l->plan.sample : 1) == 0 &&
             !modelfs_seen_before(l->killed, modelfs_hash(clone) + l->acked)) {
-                l->kill_op = op;
                 l->boots++;
                 const char *broken = l->w->no_repo && !repo_is_there() ? make_again() : NULL;
                 if (!broken)
@@ -559,6 +559,7 @@ struct lab_result lab_run(const struct lab_workload *w, const struct lab_plan *p
         }
         oxl_mutant = OXL_MUTANT_NONE;
         ret.boots = l.boots;
+        ret.looked = l.looked;
         ret.violations = l.violations;
         ret.first = l.first;
         ret.first_op = l.first_op;
@@ -566,4 +567,26 @@ struct lab_result lab_run(const struct lab_workload *w, const struct lab_plan *p
         modelfs_free(l.fs);
         modelfs_seen_free(l.recovered), modelfs_seen_free(l.inner), modelfs_seen_free(l.killed);
         return ret;
+}
+
+void lab_print(const char *kind, const struct lab_workload *w, const struct lab_result *r)
+{
+        printf("%-5s %-26s %7llu states, %5llu after recovery, %5.0f a second, %llu violations%s%s\n", kind, w->name,
+               (unsigned long long)r->states, (unsigned long long)r->looked, (double)r->states / (r->seconds + 0.001),
+               (unsigned long long)r->violations, r->first ? ": " : "", r->first ? r->first : "");
+        fflush(stdout);
+}
+
+/* Freed memory would be kept back for longer than our many small repositories are worth: twice as fast. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+        return "malloc_context_size=3:quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
+}
+
+void lab_begin(void)
+{
+        setenv("TMPDIR", "/tmp", 1);
+        setenv("TZ", "UTC", 1);
+        modelvfs_register();
 }

@@ -26,6 +26,9 @@
 
 enum { LAB_FILES = 4, LAB_VERSIONS = 3, LAB_ACKS = 4 };
 
+/* What main() does first: SQLite on the disk, and an environment that is the same everywhere. */
+void lab_begin(void);
+
 #define LAB_TREE "/w"
 #define LAB_REPO LAB_TREE "/.oxen-lite"
 
@@ -56,7 +59,6 @@ struct lab_workload {
         const char *(*extra)(struct lab *l, unsigned acked);
         /* More promises, before recovery. May be NULL. */
         const char *(*before)(struct lab *l, unsigned acked);
-        bool split_index_may_go; /* P1: see lab_run */
 };
 
 extern const struct lab_workload lab_workloads[];
@@ -73,7 +75,7 @@ struct lab_plan {
 };
 
 struct lab_result {
-        uint64_t states, boots, violations;
+        uint64_t states, boots, looked, violations; /* looked: different disks after recovery */
         double seconds;
         const char *first; /* a static text, or the lab's: valid until the next run */
         uint64_t first_op;
@@ -89,13 +91,14 @@ struct lab {
         unsigned acked;
         unsigned depth;
         unsigned recovered_intents; /* by the last recovery */
-        uint64_t boots, inner_states, violations;
-        uint64_t kill_op;
+        uint64_t boots, looked, inner_states, violations;
         const char *first;
         uint64_t first_op;
 };
 
 struct lab_result lab_run(const struct lab_workload *w, const struct lab_plan *plan);
+/* One line: workload, states, speed, verdict. */
+void lab_print(const char *kind, const struct lab_workload *w, const struct lab_result *r);
 
 /* --- for workloads --- */
 void lab_ack(struct lab *l);

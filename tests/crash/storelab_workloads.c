@@ -55,6 +55,26 @@ static bool run_add(struct lab *l)
         return ok;
 }
 
+static int count_change(void *ctx, const struct oxl_status_item *item, struct oxl_error *err)
+{
+        unsigned *count = ctx;
+        (void)err;
+        count[item->change == OXL_STAGED_ADDED]++;
+        return 0;
+}
+
+static const char *added_or_not(struct lab *l, unsigned acked)
+{
+        unsigned count[2] = { 0, 0 }; /* others, added */
+        struct oxl_repo *r = lab_open();
+        int k = r ? oxl_repo_status(r, count_change, count, NULL) : -1;
+        (void)l;
+        oxl_repo_close(r);
+        if (k < 0 || (count[0] > 0 && count[1] > 0))
+                return "O4: added by half";
+        return acked > 0 && count[1] != 3 ? "O2: acknowledged and not staged" : NULL;
+}
+
 static bool setup_added(struct lab *l)
 {
         return settled(l, lab_init() && lab_put_version(l, 1) && with_repo(add_all, l));
@@ -433,7 +453,8 @@ static const char *removed_stays_removed(struct lab *l, unsigned acked)
 const struct lab_workload lab_workloads[] = {
         { .name = "init", .versions = { { .status = "" } }, .acks = 1, .no_repo = true, .setup = setup_nothing,
           .run = run_init },
-        { .name = "add", .versions = { { .status = NULL }, { V1, NULL } }, .acks = 1, .setup = setup_files, .run = run_add },
+        { .name = "add", .versions = { { .status = NULL }, { V1, NULL } }, .acks = 1, .setup = setup_files, .run = run_add,
+          .extra = added_or_not },
         { .name = "first commit", .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, "" } }, .after_ack = { 0, 1 },
           .acks = 1, .setup = setup_added, .run = run_commit_1 },
         { .name = "commit", .versions = { { .status = NULL }, { V1, "M a\nD d/c\nA d/n\n" }, { V2, "" } },
@@ -445,9 +466,9 @@ const struct lab_workload lab_workloads[] = {
           .run = run_add_and_commit_2 },
         { .name = "commit on NFS", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 }, .acks = 1, .network = true, .setup = setup_changed, .run = run_commit_2_all },
-        { .name = "two commits", .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, NULL }, { V2, "" } },
+        { .name = "two commits", .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, NULL }, { V2, NULL } },
           .after_ack = { 0, 1, 1, 2 }, .acks = 3, .setup = setup_added, .run = run_two_commits },
-        { .name = "two in one process", .versions = { { .status = NULL }, { V1, NULL }, { { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }, "" } },
+        { .name = "two in one process", .versions = { { .status = NULL }, { V1, NULL }, { { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }, NULL } },
           .after_ack = { 0, 1, 2 }, .acks = 2, .setup = setup_added, .run = run_two_in_one },
         { .name = "restore", .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } }, .after_ack = { 2, 2 }, .acks = 1,
           .setup = setup_two, .run = run_restore, .extra = restored_or_not },
@@ -461,13 +482,13 @@ const struct lab_workload lab_workloads[] = {
           .setup = setup_committed, .run = run_tag, .extra = tag_is_there },
         { .name = "add after a killed add", .versions = { { .status = NULL }, { V1, "" } }, .after_ack = { 0, 0, 1 }, .acks = 2,
           .setup = setup_add_killed, .run = run_add_and_commit },
-        { .name = "recover: pack named", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+        { .name = "recover: pack named", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed, .run = run_recover },
-        { .name = "recover: index moved", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+        { .name = "recover: index moved", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed_at_index, .run = run_recover },
-        { .name = "recover: ref moved", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+        { .name = "recover: ref moved", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 }, .acks = 1, .setup = setup_commit_killed_at_ref, .run = run_recover },
-        { .name = "recover: pack copied back", .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
+        { .name = "recover: pack copied back", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 }, .acks = 1, .setup = setup_pack_copied_back, .run = run_recover },
         { .name = "recover: undo", .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 1 }, .acks = 1, .setup = setup_undone, .run = run_recover,

@@ -80,7 +80,7 @@ static void check_entry(struct oxl_pack *p, uint64_t i, bool whole, size_t size)
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
         struct oxl_pack_entry e, r;
         oxl_pack_entry_at(p, i, &e);
-        FUZZ_REQUIRE(e.raw_len < size && e.offset < size);
+        FUZZ_REQUIRE(e.raw_len < size && e.offset + OXL_PACK_RECORD_BYTES + e.raw_len <= p->index_at);
         uint64_t low = oxl_pack_lower_bound(p, e.id.bytes);
         oxl_pack_entry_at(p, low, &r);
         FUZZ_REQUIRE(low <= i && memcmp(r.id.bytes, e.id.bytes, OXL_DIGEST_BYTES) == 0);
@@ -123,7 +123,7 @@ static void check_pack(struct oxl_pack *p, size_t size)
         /* any place may be asked for, aligned or not */
         for (uint64_t at = 0; at < size + 16 && at < 4096; at += 4)
                 if (!fuzz_failed(oxl_pack_record(p, at, &e, &err), &err))
-                        FUZZ_REQUIRE(e.offset == at && e.raw_len < size);
+                        FUZZ_REQUIRE(e.offset == at && e.raw_len < size && at + e.raw_len < p->index_at);
         FUZZ_REQUIRE(fuzz_failed(oxl_pack_record(p, UINT64_MAX - 7, &e, &err), &err));
 }
 

@@ -11,7 +11,7 @@
 #include "fuzz/fuzz.h"
 #include "objects/tree_internal.h"
 
-enum { ROOT = 255, NODES_MAX = 64, STEPS_MAX = 600, FINDS_MAX = 12 };
+enum { ROOT = 255, NODES_MAX = 64, STEPS_MAX = 150, FINDS_MAX = 4 };
 
 static struct oxl_bytes nodes[NODES_MAX];
 static size_t n_nodes;

@@ -91,9 +91,12 @@ static const struct {
         TEXT("json",
              "{\"path\": \"a\xef\xbf\xbd\", \"path_bytes\": \"Yf8=\", \"list\": [{\"bytes\": \"/w==\"}, \"x\"]}"),
         TEXT("json", "0"),
+        TEXT("json", "\"\\ud83d\\u0041\""),
         TEXT("json", "\"\\\\\\/\\b\\f\\n\\r\\t\""),
         TEXT("json", "name\xff\xc3"),
         TEXT("commit", "oxen-lite commit 1\ntree " HEX64 "\nauthor \ntime -1 -1200\n\n"),
+        TEXT("commit", "oxen-lite commit 1\ntree " HEX64 "\nauthor \ntime 9223372036854775808 +0000\n\n"),
+        TEXT("commit", "oxen-lite commit 1\ntree " HEX64 "\nauthor \ntime -9223372036854775808 +1400\n\n"),
         TEXT("temp_name", "index" TEMP),
         TEXT("temp_name", "a" TEMP "b"),
         TEXT("temp_name", TEMP),
@@ -452,7 +455,7 @@ int main(int argc, char **argv)
         }
         save_trees(6);
         save_trees(40);
-        save_trees(400);
+        save_trees(300);
         save_packs(OXL_ALGO_BLAKE3);
         save_packs(OXL_ALGO_XXH3_128);
         return 0;

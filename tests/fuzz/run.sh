@@ -25,7 +25,7 @@ one() {
         folders="corpus/$1 tests/fuzz-seeds/$1"
         [ ! -d "$dir/seeds/$1" ] || folders="$folders $dir/seeds/$1"
         # shellcheck disable=SC2086 # a list of folders
-        if ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 "tests/libfuzzer-$1" \
+        if ASAN_OPTIONS=detect_stack_use_after_return=1:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1 "tests/libfuzzer-$1" \
                 -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 \
                 -print_final_stats=1 -artifact_prefix="broken/$1-" $folders >"log/$1" 2>&1; then
                 runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "log/$1")

@@ -24,7 +24,8 @@ FACTS = {"PLAIN": set(), "PATH": {"%1"}, "OS_PATH": {"%1"}, "PATHS": {"%1", "%2"
          "WHY": {"%1", "%d"}, "OBJECT": {"%1", "%w", "%g"}}
 
 PASSES = {1: "format", 2: "HEAD and refs", 3: "config", 4: "index", 5: "journal", 6: "lookup", 7: "commits and trees",
-          8: "packs", 9: "loose blobs", 10: "reachability", 11: "leftovers"}
+          8: "packs", 9: "loose blobs", 10: "reachability", 11: "leftovers",
+          12: "Oxen stores"}
 SEVERITIES = {"NOTE": "worth knowing; nothing is lost or at risk",
               "WARNING": "redundancy or a derived file is lost; no content",
               "ERROR": "a canonical file is damaged; content may still exist elsewhere",

@@ -111,6 +111,7 @@ WRAP(int, ficlone, (int fd, int src_fd), (fd, src_fd))
 WRAP(int, ofd_lock, (int fd, int cmd, struct flock *lock), (fd, cmd, lock))
 WRAP(ssize_t, getrandom, (void *buf, size_t n, unsigned flags), (buf, n, flags))
 WRAP(int, clock_gettime, (clockid_t clock, struct timespec *ret), (clock, ret))
+WRAP(int, nanosleep, (const struct timespec *time, struct timespec *ret), (time, ret))
 WRAP(int, uname, (struct utsname *ret), (ret))
 
 static size_t shortened(size_t n)
@@ -191,6 +192,7 @@ void fault_install(const struct fault_plan *plan)
                 .ofd_lock = f_ofd_lock,
                 .getrandom = f_getrandom,
                 .clock_gettime = f_clock_gettime,
+                .nanosleep = f_nanosleep,
                 .uname = f_uname,
         };
         oxl_sys = &fault.table;

@@ -3,7 +3,7 @@
  * fsck: verifies every canonical file and the whole graph of a repository, and says what is wrong.
  *
  * Check mode changes nothing: no lock is taken, no file written (a private copy of journal.db is read), so it works on
- * a read-only mount and beside running writers. Refs are read first, then objects are listed; a suspect is reported
+ * a read-only mount and beside running writers; with `record` it writes rows of journal.db, under the db lock. Refs are read first, then objects are listed; a suspect is reported
  * only after a second look with a fresh listing. An I/O error is never damage: it becomes UNREADABLE and result.unreadable.
  *
  * Problems are rows of problems.def. Threads: one check per call; reentrant.
@@ -39,7 +39,8 @@ struct oxl_finding { /* borrowed for the call */
         const char *const *affects;    /* "<commit 12>:<path>" or ref names, at most 100 */
         size_t n_affects;
         uint64_t affects_total;
-        int os; /* errno of unreadable, else 0 */
+        int os;        /* errno of unreadable, else 0 */
+        bool repaired; /* good bytes are in its place by now */
 };
 
 OXL_API const char *oxl_problem_slug(enum oxl_problem p);
@@ -54,12 +55,50 @@ OXL_API int oxl_problem_next(int p);
 
 typedef int oxl_finding_fn(void *ctx, const struct oxl_finding *finding, struct oxl_error *err);
 
+/*
+ * What limits the reading of packs and loose blobs; everything else is verified by every run. A file that an option
+ * leaves out is opened and measured, a pack's index is verified. Files that were damaged or unreadable when they were
+ * last recorded are always read again, first and beyond every limit. The others in order: never verified, then oldest.
+ */
 struct oxl_check_options {
-        bool quick; /* names, sizes, seals and the graph; blobs are not read */
+        bool quick;            /* blobs are not read at all */
+        bool media;            /* read around the cache (O_DIRECT), else drop the file from it first */
+        bool record;           /* write ledger and findings to journal.db; implied by since_days and time_limit_ms */
+        unsigned jobs;         /* threads that read; 0: 1 */
+        uint32_t sample_ppm;   /* millionths of all bytes to read at least; 0: no sample */
+        uint64_t sample_bytes; /* bytes to read at least; 0: no sample */
+        uint64_t seed;         /* of the sample; 0: from the kernel */
+        uint32_t since_days;   /* leave out what the ledger says was verified within so many days; 0: nothing */
+        int64_t time_limit_ms; /* begin no file after so long, but read one at least; 0: no limit */
+        uint64_t rate;         /* bytes per second at most; 0: no limit */
+};
+
+/* Why a file was not read. */
+enum oxl_left_out {
+        OXL_LEFT_QUICK = 0,
+        OXL_LEFT_RECENT, /* since_days */
+        OXL_LEFT_SAMPLE,
+        OXL_LEFT_TIME,
+        OXL_LEFT_REASONS, /* how many there are */
+};
+
+/* Packs and loose blobs: what the options left of them. */
+struct oxl_check_extent {
+        uint64_t files, bytes;           /* all there are */
+        uint64_t read_files, read_bytes; /* read to the end and judged, also when damaged; bytes: their sizes */
+        uint64_t part_files, part_bytes; /* packs of which only some records were read; bytes of those records */
+        struct {
+                uint64_t files, bytes;
+        } left_out[OXL_LEFT_REASONS];
+        uint64_t due_files, due_bytes; /* never verified to the end, as far as this run and the ledger know */
+        uint64_t medium_read_bytes;    /* media: what came from the medium for certain */
+        uint64_t cache_read_bytes;     /* media: what the cache may have answered */
+        int64_t read_ms;               /* how long the reading took */
+        bool complete;                 /* nothing was left out */
 };
 
 struct oxl_check_result {
-        uint64_t files, bytes; /* canonical files verified, bytes read from them */
+        uint64_t files, bytes; /* canonical files verified, their bytes */
         uint64_t objects;      /* blobs, trees and commits verified */
         uint64_t commits, refs;
         uint64_t unreachable; /* whole objects that no ref, index or intent needs */
@@ -67,10 +106,15 @@ struct oxl_check_result {
         uint64_t notes;
         uint64_t unreadable; /* what could not be checked: I/O errors */
         bool pending;        /* a dead owner's intent waits for recovery */
+        struct oxl_check_extent extent;
+        uint64_t seed;      /* of the sample */
+        uint64_t recorded;  /* rows of the ledger written */
+        bool record_failed; /* the ledger could not be written: the notice says why */
 };
 
 /* Checks the repository at or above @start. Returns 0 when the check ran to its end, whatever it found; @fn hears each
- * finding, most serious passes first. Errors: REPO_NOT_FOUND, REPO_UNTRUSTED, CANCELLED, NOMEM, what @fn returns. */
+ * finding, most serious passes first. A cancelled run has recorded what it verified. Errors: REPO_NOT_FOUND, REPO_UNTRUSTED,
+ * CANCELLED, NOMEM, what @fn returns. */
 OXL_API OXL_MUST_CHECK int oxl_check_run(const char *start, const struct oxl_repo_options *repo_options,
                                          const struct oxl_check_options *options, oxl_finding_fn *fn, void *ctx,
                                          struct oxl_check_result *ret, struct oxl_error *err);
