@@ -51,20 +51,30 @@ enum option_id {
         /* of some */
         OPT_ALL,
         OPT_ALLOW_EMPTY,
+        OPT_APPLY,
         OPT_EDIT,
         OPT_EXPLAIN,
         OPT_FORCE,
         OPT_FROM,
         OPT_HASH,
+        OPT_JOBS,
+        OPT_MEDIA,
         OPT_MESSAGE,
         OPT_NUMBER,
         OPT_OXEN,
+        OPT_PURGE,
         OPT_QUICK,
+        OPT_RATE,
+        OPT_RECORD,
         OPT_RECURSIVE,
         OPT_REPAIR,
+        OPT_SAMPLE,
+        OPT_SINCE_DAYS,
         OPT_SOURCE,
         OPT_STATE,
+        OPT_TIME_LIMIT,
         OPT_TO,
+        OPT_UNDO,
 };
 
 struct option_row {
@@ -115,6 +125,9 @@ struct option_value {
 
 struct progress {
         int64_t started_ms, shown_ms; /* monotonic; 0: not yet */
+        int64_t phase_ms;             /* when the phase began that @phase names */
+        uint64_t phase_bytes;         /* counted before it */
+        const char *phase;            /* borrowed: phases are static texts */
         bool enabled, visible;
 };
 

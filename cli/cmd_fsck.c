@@ -71,6 +71,14 @@ static struct oxl_json *finding_json(const struct oxl_finding *f)
         oxl_json_set_string(o, "remedy", oxl_problem_remedy(f->problem));
         oxl_json_set_bool(o, "repairable", repairable(f->problem));
         oxl_json_set_bool(o, "repaired", f->repaired);
+        oxl_json_set(o, "size", oxl_json_string(NULL));
+        oxl_json_set(o, "inode", oxl_json_string(NULL));
+        oxl_json_set(o, "mtime", oxl_json_string(NULL));
+        if (f->exists) {
+                oxl_json_set_u64(o, "size", f->size);
+                oxl_json_set_u64(o, "inode", f->inode);
+                oxl_json_set_u64(o, "mtime", (uint64_t)f->mtime_ns);
+        }
         oxl_json_set_string(o, "errno", f->os ? strerrorname_np(f->os) : NULL);
         return o;
 }
@@ -138,9 +146,9 @@ const char *fsck_result_text(int status)
         return status & FSCK_LEFT ? "problems" : status & FSCK_REPAIRED ? "repaired" : "clean";
 }
 
-static void end_json(struct cli *c, const struct oxl_check_result *done, int status)
+struct oxl_json *fsck_checked_json(const struct oxl_check_result *done)
 {
-        struct oxl_json *o = oxl_json_object(), *checked = oxl_json_object();
+        struct oxl_json *checked = oxl_json_object();
 
         oxl_json_set_u64(checked, "files", done->files);
         oxl_json_set_u64(checked, "bytes", done->bytes);
@@ -149,8 +157,16 @@ static void end_json(struct cli *c, const struct oxl_check_result *done, int sta
         oxl_json_set_u64(checked, "refs", done->refs);
         oxl_json_set_u64(checked, "unreachable", done->unreachable);
         oxl_json_set_u64(checked, "unreadable", done->unreadable);
+        return checked;
+}
+
+static void end_json(struct cli *c, const struct oxl_check_result *done, int status)
+{
+        struct oxl_json *o = oxl_json_object();
+
         oxl_json_set_string(o, "result", fsck_result_text(status));
-        oxl_json_set(o, "checked", checked);
+        oxl_json_set(o, "checked", fsck_checked_json(done));
+        fsck_extent_json(c, o, done);
         json_rows_end(c);
         json_members(c, o);
 }
@@ -167,7 +183,7 @@ static void end_text(struct fsck *s, const struct oxl_check_result *done, int st
             (unsigned long long)done->commits, plural(done->commits), (unsigned long long)done->refs,
             plural(done->refs));
         out_colour(c, status ? COLOUR_BAD : COLOUR_GOOD);
-        out(c, "%s", fsck_result_text(status));
+        out(c, "%s%s", fsck_result_text(status), done->extent.complete ? "" : ", partly checked");
         out_colour(c, COLOUR_NONE);
         if (s->problems)
                 out(c, ", %llu problem%s", (unsigned long long)s->problems, plural(s->problems));
@@ -179,6 +195,7 @@ static void end_text(struct fsck *s, const struct oxl_check_result *done, int st
                 out(c, "; %llu whole object%s that nothing needs", (unsigned long long)done->unreachable,
                     plural(done->unreachable));
         out(c, "\n");
+        fsck_extent_text(c, done);
 }
 
 static const char *problem_name(size_t *pos)
@@ -221,7 +238,7 @@ static int explain(struct cli *c, const char *slug, struct oxl_error *err)
 
 int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
 {
-        struct oxl_check_options options = { .quick = cli_has(c, OPT_QUICK) };
+        struct oxl_check_options options = { 0 };
         struct oxl_check_result done = { 0 };
         struct fsck s = { .c = c };
 
@@ -230,14 +247,19 @@ int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
                 return explain(c, cli_value(c, OPT_EXPLAIN), err);
         if (cli_has(c, OPT_OXEN))
                 return fsck_oxen(c, argc, argv, err);
-        if (cli_has(c, OPT_REPAIR) || cli_has(c, OPT_FROM) || cli_has(c, OPT_STATE))
-                return cli_usage(c, err, "--repair, --from and --state need --oxen DIR");
+        if (cli_has(c, OPT_STATE))
+                return cli_usage(c, err, "--state needs --oxen DIR");
+        if (fsck_repair_wanted(c))
+                return fsck_repair(c, argc, argv, err);
+        int r = fsck_options_read(c, &options, err);
+        if (r < 0)
+                return r;
         if (c->json)
                 json_rows(c, "findings");
-        int r = oxl_check_run(".", &c->repo_options, &options, show, &s, &done, err);
+        r = oxl_check_run(".", &c->repo_options, &options, show, &s, &done, err);
         progress_erase(c);
-        int status =
-                (s.problems || done.pending ? FSCK_LEFT : 0) | (s.unreadable || done.unreadable ? FSCK_UNCHECKED : 0);
+        int status = (s.problems || done.pending ? FSCK_LEFT : 0) |
+                     (s.unreadable || done.unreadable || done.record_failed ? FSCK_UNCHECKED : 0);
         c->exit = status; /* also when it did not run to its end */
         if (r < 0)
                 return r;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fsck --oxen: a repository of Oxen, or a bare version store. Exit codes are fsck's: 1 repaired, 4 problems left, 8 something could
- * not be checked or repaired, added up. Notes (temps) change nothing.
+ * fsck --oxen: a repository of Oxen, or a bare version store. Exit codes are fsck's: 1 repaired, 4 problems left, 8
+ * something could not be checked or repaired, added up. Notes (temps) change nothing.
  */
 #include <string.h>
 

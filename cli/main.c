@@ -43,11 +43,24 @@ static const struct option_row config_options[] = {
 };
 static const struct option_row fsck_options[] = {
         { OPT_QUICK, 0, "quick", NULL, "names, sizes, seals and the graph; file contents are not read" },
+        { OPT_SAMPLE, 0, "sample", "P%|BYTES", "read a random choice of at least so much, never-verified first" },
+        { OPT_SINCE_DAYS, 0, "since-days", "N", "read only what was not verified within N days (records)" },
+        { OPT_TIME_LIMIT, 0, "time-limit", "T",
+          "begin no more files after 30s, 10m, 2h; the next run goes on (records)" },
+        { OPT_RATE, 0, "rate", "BYTES/s", "read no faster: 500K, 20M, 1G" },
+        { OPT_MEDIA, 0, "media", NULL, "read from the medium, not from the cache" },
+        { OPT_JOBS, 0, "jobs", "N", "read with N threads (default 1)" },
+        { OPT_RECORD, 0, "record", NULL, "write what was verified and found to the journal" },
         { OPT_EXPLAIN, 0, "explain", "SLUG", "what a problem means, and what to do" },
         { OPT_OXEN, 0, "oxen", "DIR", "check an Oxen repository or version store instead" },
-        { OPT_REPAIR, 0, "repair", NULL, "with --oxen: replace damaged versions by good copies" },
-        { OPT_FROM, 0, "from", "DIR", "with --repair: where good copies may be" },
-        { OPT_STATE, 0, "state", "DIR", "with --repair: where what was damaged is kept (default: the XDG state folder)" },
+        { OPT_REPAIR, 0, "repair", NULL, "replace what is damaged by good copies; what was there goes to quarantine" },
+        { OPT_APPLY, 0, "apply", "PLAN", "repair only what PLAN, an earlier fsck --json, lists (- is standard input)" },
+        { OPT_FROM, 0, "from", "DIR", "where good copies may be, too: a repository, an Oxen store, any folder" },
+        { OPT_FORCE, 0, "force", NULL, "repair beyond the error budget; undo over good content; purge without asking" },
+        { OPT_UNDO, 0, "undo", "ID", "put back what the repair ID moved to quarantine" },
+        { OPT_PURGE, 0, "purge-quarantine", NULL, "list what quarantine holds, ask, and delete it for good" },
+        { OPT_STATE, 0, "state", "DIR",
+          "with --oxen: where that is kept (default: XDG state)" },
         { 0 },
 };
 static const struct option_row init_options[] = {
@@ -84,10 +97,16 @@ const struct command commands[] = {
           "show or change settings",
           "Without arguments: all settings. accept: seal config.json again after an edit by hand.",
           "oxen-lite config user.name \"Ada Lovelace\"" },
-        { "fsck", cmd_fsck, COMMAND_FSCK | COMMAND_COMMON, 0, 0, fsck_options, "[--quick] | --explain SLUG | --oxen DIR [--repair] [--from DIR] [--state DIR]",
-          "verify everything, change nothing",
-          "--oxen checks a repository of Oxen: with --repair, what is damaged is kept outside of it, and replaced only by "
-          "bytes that hash to its name.", "oxen-lite fsck" },
+        { "fsck", cmd_fsck, COMMAND_FSCK | COMMAND_COMMON, 0, 0, fsck_options,
+          "[OPTION]... | --repair | --undo ID | --explain SLUG | --oxen DIR [--repair]",
+          "verify everything, change nothing; or repair",
+          "--repair replaces what is damaged: good bytes come from other copies in the store, the working tree,\n"
+          "quarantine and --from; what it replaces is kept, and --undo puts it back. What has no good copy stays.\n"
+          "--sample, --since-days and --time-limit read less of file contents; what they leave out is counted and never\n"
+          "called verified. A file that was begun is read to its end; what was damaged is read again by every run.\n"
+          "--oxen checks a repository of Oxen instead. With --repair what is damaged is kept outside of it, and\n"
+          "replaced only by bytes that hash to its name.",
+          "oxen-lite fsck" },
         { "help", cmd_help, 0, 0, 1, NULL, "[CMD]", "explain a command", NULL, "oxen-lite help restore" },
         { "init", cmd_init, COMMAND_COMMON, 0, 1, init_options, "[--hash blake3|xxh3-128] [DIR]", "make a repository",
           NULL, "oxen-lite init data" },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line on a terminal's stderr: after one second, at most ten times a second, gone before anything else is printed.
+ * One line on a terminal's stderr, with the rate and the time left where they are known: after one second, at most ten
+ * times a second, gone before anything else is printed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,26 @@ static void count(char *buf, size_t size, uint64_t n, uint64_t total)
                 buf[0] = '\0';
 }
 
+/* " 95.1 MiB/s, 12 s left": of the phase, once it has run for a second */
+static void pace(const struct progress *p, int64_t now, uint64_t bytes, uint64_t bytes_total)
+{
+        char rate[SIZE_TEXT];
+        int64_t ms = now - p->phase_ms;
+
+        if (ms < FIRST_MS || bytes <= p->phase_bytes)
+                return;
+        bytes_total -= bytes_total ? p->phase_bytes : 0;
+        bytes -= p->phase_bytes;
+        (void)fprintf(stderr, ", %s/s", size_text((uint64_t)((double)bytes / (double)ms * 1000), rate));
+        if (bytes_total > bytes) {
+                uint64_t left = (uint64_t)((double)(bytes_total - bytes) / (double)bytes * (double)ms / 1000) + 1;
+                if (left < 120)
+                        (void)fprintf(stderr, ", %llu s left", (unsigned long long)left);
+                else
+                        (void)fprintf(stderr, ", %llu min left", (unsigned long long)(left / 60));
+        }
+}
+
 void progress_show(void *ctx, const char *phase, uint64_t files, uint64_t files_total, uint64_t bytes,
                    uint64_t bytes_total)
 {
@@ -55,6 +76,11 @@ void progress_show(void *ctx, const char *phase, uint64_t files, uint64_t files_
         if (!p->enabled)
                 return;
         int64_t now = now_ms();
+        if (!p->phase || strcmp(p->phase, phase) != 0) {
+                p->phase = phase;
+                p->phase_ms = now;
+                p->phase_bytes = bytes;
+        }
         if (now - p->started_ms < FIRST_MS || now - p->shown_ms < EVERY_MS)
                 return;
         count(counted, sizeof counted, files, files_total);
@@ -63,6 +89,7 @@ void progress_show(void *ctx, const char *phase, uint64_t files, uint64_t files_
                 (void)fprintf(stderr, " %s of %s", size_text(bytes, done), size_text(bytes_total, all));
         else if (bytes > 0)
                 (void)fprintf(stderr, " %s", size_text(bytes, done));
+        pace(p, now, bytes, bytes_total);
         (void)fflush(stderr);
         p->visible = true;
         p->shown_ms = now;

@@ -72,6 +72,10 @@ void oxl_error_move(struct oxl_error *dst, struct oxl_error *src)
 {
         if (dst == src)
                 return;
+        if (!dst) { /* the caller wants no details */
+                oxl_error_done(src);
+                return;
+        }
         oxl_error_done(dst);
         *dst = *src;
         *src = (struct oxl_error)OXL_ERROR_INIT;

@@ -10,6 +10,7 @@
 
 #include "base/path.h"
 #include "check/pass.h"
+#include "check/repair.h"
 #include "os/fdio.h"
 
 static void check_done(struct oxl_check *c)
@@ -22,6 +23,9 @@ static void check_done(struct oxl_check *c)
         free(c->packs);
         free(c->intents);
         free(c->said);
+        free(c->units.at);
+        oxl_ledger_done(&c->ledger);
+        pthread_mutex_destroy(&c->pace.mutex);
         oxl_index_free(c->index);
         oxl_objects_free(c->objects);
         oxl_known_done(&c->known);
@@ -77,6 +81,20 @@ static int open_root(struct oxl_check *c, const char *start, struct oxl_error *e
         return 0;
 }
 
+int oxl_check_open_root(const char *start, const struct oxl_repo_options *options, char **ret_root, int *ret_fd,
+                        struct oxl_error *err)
+{
+        cleanup(check_done) struct oxl_check c = { .options = *options,
+                                                   .root_fd = -1,
+                                                   .pace.mutex = PTHREAD_MUTEX_INITIALIZER };
+        int r = open_root(&c, start, err);
+        if (r < 0)
+                return r;
+        *ret_root = take_ptr(&c.root);
+        *ret_fd = take_fd(&c.root_fd);
+        return 0;
+}
+
 /* --- the passes --- */
 
 typedef int pass_fn(struct oxl_check *c, struct oxl_error *err);
@@ -86,10 +104,11 @@ static const struct {
         const char *phase;
         pass_fn *run;
 } passes[] = {
-        { "format", oxl_check_format }, { "refs", oxl_check_refs },           { "config", oxl_check_config },
-        { "index", oxl_check_index },   { "journal", oxl_check_journal },     { "packs and blobs", oxl_check_content },
-        { "lookup", oxl_check_lookup }, { "commits", oxl_check_graph },       { "staged", oxl_check_staged },
-        { "leftovers", oxl_check_leftovers },
+        { "format", oxl_check_format },   { "refs", oxl_check_refs },
+        { "config", oxl_check_config },   { "index", oxl_check_index },
+        { "journal", oxl_check_journal }, { "packs and blobs", oxl_check_content },
+        { "lookup", oxl_check_lookup },   { "commits", oxl_check_graph },
+        { "staged", oxl_check_staged },   { "leftovers", oxl_check_leftovers },
 };
 
 static int run_passes(struct oxl_check *c, struct oxl_error *err)
@@ -108,9 +127,18 @@ static int run_passes(struct oxl_check *c, struct oxl_error *err)
         return 0;
 }
 
+static struct oxl_check_options limits_of(const struct oxl_check_options *options)
+{
+        struct oxl_check_options o = { 0 };
+        if (options)
+                o = *options;
+        o.record = o.record || o.since_days > 0 || o.time_limit_ms > 0;
+        return o;
+}
+
 static void count_objects(struct oxl_check *c)
 {
-        c->result.objects = oxl_known_count(&c->known, OXL_KNOWN_WHOLE, OXL_KNOWN_WHOLE);
+        c->result.objects = oxl_known_count(&c->known, OXL_KNOWN_READ, OXL_KNOWN_READ);
         c->result.unreachable = oxl_known_count(&c->known, OXL_KNOWN_WHOLE | OXL_KNOWN_NEEDED, OXL_KNOWN_WHOLE);
 }
 
@@ -122,14 +150,17 @@ int oxl_check_run(const char *start, const struct oxl_repo_options *repo_options
         oxl_digest_setup();
         cleanup(check_done) struct oxl_check c = {
                 .options = repo_options ? *repo_options : defaults,
-                .quick = options && options->quick,
+                .limits = limits_of(options),
                 .fn = fn,
                 .fn_ctx = ctx,
                 .root_fd = -1,
+                .pace = { .mutex = PTHREAD_MUTEX_INITIALIZER, .start_ns = oxl_check_clock(CLOCK_MONOTONIC) },
+                .ledger = { .now_ns = oxl_check_clock(CLOCK_REALTIME) },
         };
         int r = open_root(&c, start, err);
         if (r == 0)
                 r = run_passes(&c, err);
+        oxl_ledger_end(&c, r == 0);
         if (r < 0)
                 return r;
         count_objects(&c);

@@ -12,10 +12,11 @@
 #include <oxenlite/error.h>
 
 enum oxl_known_flags {
-        OXL_KNOWN_WHOLE = 1 << 0,      /* a copy verified (quick: has a name) */
+        OXL_KNOWN_WHOLE = 1 << 0,      /* a copy verified (or left out of the reading: has a name) */
         OXL_KNOWN_NEEDED = 1 << 1,     /* a ref, the index or an intent leads here; trees: walked */
         OXL_KNOWN_BAD = 1 << 2,        /* on the list of findings, or a tree that leads to one */
         OXL_KNOWN_UNREADABLE = 1 << 3, /* could not be read: said already, and no damage */
+        OXL_KNOWN_READ = 1 << 4,       /* whole, and seen to be so by this run */
         OXL_KNOWN_USED = 1 << 7,       /* the slot is taken */
 };
 

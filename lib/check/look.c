@@ -159,8 +159,8 @@ int oxl_check_owner(struct oxl_check *c, const char *path, const struct stat *st
         return oxl_check_report(c, &(struct oxl_report){ .problem = OXL_P_OWNER_DIFFERS, .path = path }, err);
 }
 
-int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,
-                    const struct oxl_look *look, struct oxl_error *err)
+int oxl_check_tell(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,
+                   const struct oxl_look *look, struct oxl_error *err)
 {
         if (look->state == OXL_LOOK_ABSENT) {
                 struct oxl_report absent = { .problem = missing, .path = path };
@@ -168,14 +168,22 @@ int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem miss
         }
         if (look->state == OXL_LOOK_UNREADABLE)
                 return oxl_check_report_error(c, OXL_P_UNREADABLE, path, "", &look->why, err);
-        c->result.files++;
-        c->result.bytes += (uint64_t)look->st.st_size;
         int r = oxl_check_owner(c, path, &look->st, err);
         if (r < 0 || look->state == OXL_LOOK_GOOD)
                 return r;
         if (look->state == OXL_LOOK_TRANSIENT)
                 damaged = OXL_P_TRANSIENT;
         return oxl_check_report_error(c, damaged, path, look->verdict, &look->why, err);
+}
+
+int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,
+                    const struct oxl_look *look, struct oxl_error *err)
+{
+        if (look->state != OXL_LOOK_ABSENT && look->state != OXL_LOOK_UNREADABLE) {
+                c->result.files++;
+                c->result.bytes += (uint64_t)look->st.st_size;
+        }
+        return oxl_check_tell(c, path, missing, damaged, look, err);
 }
 
 int oxl_check_file(struct oxl_check *c, const char *path, enum oxl_problem missing, enum oxl_problem damaged,

@@ -105,6 +105,8 @@ bool oxl_check_is_fatal(const struct oxl_error *e);
 /* CANCELLED when the caller's flag is set. */
 OXL_MUST_CHECK int oxl_check_poll(const struct oxl_check *c, struct oxl_error *err);
 void oxl_check_progress(const struct oxl_check *c, const char *phase);
+/* Of the reading of packs and loose blobs; main thread. */
+void oxl_check_content_progress(struct oxl_check *c);
 
 /* --- look.c -------------------------------------------------------------------------------------------------- */
 
@@ -139,6 +141,10 @@ bool oxl_check_same_error(const struct oxl_error *a, const struct oxl_error *b);
 /* Reports what a look saw (@missing 0: absence is fine), counts the file and checks its owner. */
 OXL_MUST_CHECK int oxl_check_judge(struct oxl_check *c, const char *path, enum oxl_problem missing,
                                    enum oxl_problem damaged, const struct oxl_look *look, struct oxl_error *err);
+
+/* The same without counting. */
+OXL_MUST_CHECK int oxl_check_tell(struct oxl_check *c, const char *path, enum oxl_problem missing,
+                                  enum oxl_problem damaged, const struct oxl_look *look, struct oxl_error *err);
 
 /* oxl_check_look() that reports what it sees (@missing 0: absence is fine), counts the file and checks its owner. */
 OXL_MUST_CHECK int oxl_check_file(struct oxl_check *c, const char *path, enum oxl_problem missing,

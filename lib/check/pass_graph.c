@@ -69,7 +69,7 @@ int oxl_check_blob(struct oxl_check *c, const struct oxl_digest *id, int *ret, s
         /* The passes saw no good copy. The store looks again, with a new listing: it may have come meanwhile. */
         int k = oxl_objects_stream(c->objects, id, count_bytes, &size, c->options.cancel, &why);
         if (k == 0) {
-                s->flags |= OXL_KNOWN_WHOLE;
+                s->flags |= OXL_KNOWN_WHOLE | OXL_KNOWN_READ;
                 oxl_known_set_size(s, size);
                 *ret = 0;
                 return 0;
@@ -159,6 +159,7 @@ static int visit_commit(struct graph *g, const struct pending *p, struct oxl_err
         slot->flags |= OXL_KNOWN_NEEDED;
         r = oxl_commit_read(c->objects, &p->id, &commit, &why);
         if (r == 0) {
+                slot->flags |= OXL_KNOWN_READ;
                 r = take_commit(g, p, &commit, err);
                 oxl_commit_done(&commit);
                 return r;

@@ -119,6 +119,8 @@ static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
                 r = oxl_journal_open_intents(j, collect_intent, &rd, err);
         if (r == 0)
                 r = oxl_journal_operations(j, 0, collect_operation, &rd, err);
+        if (r == 0 && oxl_ledger_wanted(c))
+                r = oxl_ledger_read(c, j, err);
         oxl_journal_close(j);
         return r;
 }

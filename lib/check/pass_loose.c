@@ -3,53 +3,70 @@
 #include <string.h>
 
 #include "base/path.h"
-#include "check/pass.h"
+#include "check/job.h"
 #include "objects/loose.h"
+#include "objects/scan.h"
 #include "os/fdio.h"
 
 #define FILES "versions/files"
 
-struct blob_look {
-        const char *path;
-        struct oxl_digest id;
-        uint64_t size;
-};
-
 static int look_blob(struct oxl_check *c, void *ctx, struct oxl_error *err)
 {
-        struct blob_look *l = ctx;
+        struct oxl_job *j = ctx;
         struct stat st;
-        struct oxl_digest got;
-        cleanup_fd int fd = oxl_open_beneath(c->root_fd, l->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
-        if (fd < 0)
-                return OXL_FAIL_OS(err, FILE_OPEN, l->path);
-        if (oxl_fd_stat(fd, &st) < 0)
-                return OXL_FAIL_OS(err, FILE_READ, l->path);
-        if (!S_ISREG(st.st_mode))
-                return OXL_FAIL_WHY(err, MALFORMED, l->path, "it is not a regular file");
-        l->size = (uint64_t)st.st_size;
-        if (c->quick)
-                return 0;
-        int r = oxl_fd_digest(fd, l->path, c->format.blob_algo, c->options.cancel, &got, &l->size, err);
+        struct oxl_hasher h;
+        struct oxl_digest got, id = oxl_unit_id(c, j->unit);
+        int r = oxl_reader_open(&j->reader, c, j->path, err);
         if (r < 0)
                 return r;
-        return oxl_digest_equal(&got, &l->id) ? 0 : OXL_FAIL_OBJECT(err, OBJECT_CORRUPT, l->path, &l->id, &got);
+        if (oxl_fd_stat(j->reader.fd, &st) < 0)
+                return OXL_FAIL_OS(err, FILE_READ, j->path);
+        if (!S_ISREG(st.st_mode))
+                return OXL_FAIL_WHY(err, MALFORMED, j->path, "it is not a regular file");
+        j->size = (uint64_t)st.st_size;
+        oxl_hasher_init(&h, c->format.blob_algo);
+        r = oxl_fd_scan_source(j->reader.fd, &j->reader.source, j->path, &h, NULL, NULL, c->options.cancel, &j->size,
+                               err);
+        if (r < 0)
+                return r;
+        oxl_hasher_final(&h, &got);
+        return oxl_digest_equal(&got, &id) ? 0 : OXL_FAIL_OBJECT(err, OBJECT_CORRUPT, j->path, &id, &got);
 }
 
-static int check_blob(struct oxl_check *c, const char *path, const struct oxl_digest *id, struct oxl_error *err)
+/* It is there, a file, and can be opened. */
+static int look_name(struct oxl_check *c, void *ctx, struct oxl_error *err)
 {
-        struct blob_look l = { .path = path, .id = *id };
+        struct oxl_job *j = ctx;
+        struct stat st;
+        cleanup_fd int fd = oxl_open_beneath(c->root_fd, j->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, FILE_OPEN, j->path);
+        if (oxl_fd_stat(fd, &st) < 0)
+                return OXL_FAIL_OS(err, FILE_READ, j->path);
+        j->size = (uint64_t)st.st_size;
+        return S_ISREG(st.st_mode) ? 0 : OXL_FAIL_WHY(err, MALFORMED, j->path, "it is not a regular file");
+}
+
+int oxl_loose_job_read(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
+{
+        oxl_look_fn *fn = j->unit->want == OXL_WANT_NOTHING ? look_name : look_blob;
+        return oxl_check_look(c, j->path, NULL, fn, j, &j->look, err);
+}
+
+int oxl_loose_job_tell(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
+{
         struct oxl_known_slot *slot;
-        enum oxl_look_state state;
-        int r = oxl_check_file(c, path, 0, OXL_P_BLOB_DAMAGED, look_blob, &l, &state, err);
-        if (r < 0 || (state != OXL_LOOK_GOOD && state != OXL_LOOK_TRANSIENT))
+        struct oxl_digest id = oxl_unit_id(c, j->unit);
+        int r = oxl_check_tell(c, j->path, 0, OXL_P_BLOB_DAMAGED, &j->look, err);
+        if (r < 0 || (j->look.state != OXL_LOOK_GOOD && j->look.state != OXL_LOOK_TRANSIENT))
                 return r;
-        oxl_check_progress(c, "blobs");
-        r = oxl_known_put(&c->known, id, &slot, err);
+        r = oxl_known_put(&c->known, &id, &slot, err);
         if (r < 0)
                 return r;
         slot->flags |= OXL_KNOWN_WHOLE;
-        oxl_known_set_size(slot, l.size);
+        if (j->unit->want != OXL_WANT_NOTHING)
+                slot->flags |= OXL_KNOWN_READ;
+        oxl_known_set_size(slot, j->size);
         return 0;
 }
 
@@ -66,15 +83,22 @@ static int visit(struct oxl_check *c, void *ctx, const char *path, const char *n
         const int *depth = ctx; /* below versions/files */
         if (S_ISDIR(st->st_mode) && *depth < 2 && is_layout_folder(name, *depth)) {
                 int next = *depth + 1;
-                return oxl_check_list(c, path, visit, &next, NULL, err);
+                return oxl_check_list(c, path, visit, &next, &c->units.complete, err);
         }
-        if (S_ISREG(st->st_mode) && oxl_loose_path_parse(c->format.blob_algo, path, &id))
-                return check_blob(c, path, &id, err);
+        if (S_ISREG(st->st_mode) && oxl_loose_path_parse(c->format.blob_algo, path, &id)) {
+                struct oxl_unit u = { .loose = true, .size = (uint64_t)st->st_size };
+                memcpy(u.id, id.bytes, sizeof u.id);
+                return oxl_units_add(&c->units, &u, err);
+        }
         return oxl_check_stray(c, OXL_P_BLOB_STRAY, path, name, st, err);
 }
 
-int oxl_check_loose(struct oxl_check *c, struct oxl_error *err)
+int oxl_loose_list_units(struct oxl_check *c, struct oxl_error *err)
 {
         int depth = 0;
-        return c->have_algo ? oxl_check_list(c, FILES, visit, &depth, NULL, err) : 0;
+        if (!c->have_algo) {
+                c->units.complete = false;
+                return 0;
+        }
+        return oxl_check_list(c, FILES, visit, &depth, &c->units.complete, err);
 }

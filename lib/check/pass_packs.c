@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/le.h"
-#include "check/pass.h"
+#include "check/job.h"
 #include "objects/lookup.h"
 #include "objects/pack.h"
 #include "os/fdio.h"
@@ -21,7 +21,7 @@
 
 /* --- damaged records --- */
 
-struct suspect {
+struct oxl_suspect {
         struct oxl_pack_entry e;
         struct oxl_error why; /* owned */
         bool readable;        /* not a failure of the medium */
@@ -29,26 +29,20 @@ struct suspect {
         const char *verdict;
 };
 
-struct suspects {
-        struct suspect *at; /* owned; sorted by offset after settle() */
-        size_t n, cap;
-        bool nomem;
-};
-
-static void suspects_done(struct suspects *s)
+void oxl_suspects_done(struct oxl_suspects *s)
 {
         for (size_t i = 0; i < s->n; i++)
                 oxl_error_done(&s->at[i].why);
         free(s->at);
-        *s = (struct suspects){ 0 };
+        *s = (struct oxl_suspects){ 0 };
 }
 
 static void collect(void *ctx, const struct oxl_pack_entry *e, const struct oxl_error *why)
 {
-        struct suspects *s = ctx;
+        struct oxl_suspects *s = ctx;
         if (s->n == s->cap) {
                 size_t cap = 2 * s->cap + 16;
-                struct suspect *at = reallocarray(s->at, cap, sizeof *at);
+                struct oxl_suspect *at = reallocarray(s->at, cap, sizeof *at);
                 if (!at) {
                         s->nomem = true;
                         return;
@@ -56,27 +50,36 @@ static void collect(void *ctx, const struct oxl_pack_entry *e, const struct oxl_
                 s->at = at;
                 s->cap = cap;
         }
-        struct suspect *new_ = &s->at[s->n++];
-        *new_ = (struct suspect){ .e = *e, .readable = !oxl_check_is_unreadable(why), .verdict = "" };
+        struct oxl_suspect *new_ = &s->at[s->n++];
+        *new_ = (struct oxl_suspect){ .e = *e, .readable = !oxl_check_is_unreadable(why), .verdict = "" };
         oxl_error_copy(&new_->why, why);
 }
 
 static int compare_suspects(const void *a, const void *b)
 {
-        uint64_t x = ((const struct suspect *)a)->e.offset, y = ((const struct suspect *)b)->e.offset;
+        uint64_t x = ((const struct oxl_suspect *)a)->e.offset, y = ((const struct oxl_suspect *)b)->e.offset;
         return x < y ? -1 : x > y;
 }
 
-static struct suspect *find_suspect(const struct suspects *s, uint64_t offset)
+static struct oxl_suspect *find_suspect(const struct oxl_suspects *s, uint64_t offset)
 {
-        const struct suspect key = { .e.offset = offset };
+        const struct oxl_suspect key = { .e.offset = offset };
         return s->n ? bsearch(&key, s->at, s->n, sizeof key, compare_suspects) : NULL;
 }
 
-/* One reading of the whole pack. < 0: it ended early, or fatal. */
-static int verify(struct oxl_check *c, struct oxl_pack *p, struct suspects *s, struct oxl_error *err)
+/* The records that are read: @count of the index from @first on; of all, the rest of the file too. */
+struct part {
+        uint64_t first, count, bytes;
+};
+
+/* One reading of the pack, or of the @part of it. < 0: it ended early, or fatal. */
+static int verify(struct oxl_check *c, struct oxl_pack *p, const struct part *part, struct oxl_suspects *s,
+                  struct oxl_error *err)
 {
-        int r = oxl_pack_verify(p, collect, s, c->options.cancel, err);
+        const atomic_bool *cancel = c->options.cancel;
+        int r = part->count < oxl_pack_entries(p)
+                        ? oxl_pack_verify_some(p, part->first, part->count, collect, s, cancel, err)
+                        : oxl_pack_verify(p, collect, s, cancel, err);
         if (s->nomem)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         if (s->n > 1)
@@ -111,16 +114,19 @@ static bool content_whole(struct oxl_check *c, struct oxl_pack *p, const struct 
 }
 
 /* Reads the pack again from the medium and says of each suspect what it is. */
-static int judge(struct oxl_check *c, struct oxl_pack *p, const char *path, struct suspects *s, struct oxl_error *err)
+static int judge(struct oxl_check *c, struct oxl_job *j, const struct part *part, struct oxl_error *err)
 {
-        cleanup(suspects_done) struct suspects again = { 0 };
-        oxl_check_drop_cache(c, path);
-        int r = verify(c, p, &again, err);
+        struct oxl_pack *p = j->pack;
+        struct oxl_suspects *s = &j->suspects;
+        cleanup(oxl_suspects_done) struct oxl_suspects again = { 0 };
+        oxl_check_drop_cache(c, j->path);
+        oxl_reader_again(&j->reader);
+        int r = verify(c, p, part, &again, err);
         if (r < 0)
                 return r;
         for (size_t i = 0; i < s->n; i++) {
-                struct suspect *x = &s->at[i];
-                const struct suspect *y = find_suspect(&again, x->e.offset);
+                struct oxl_suspect *x = &s->at[i];
+                const struct oxl_suspect *y = find_suspect(&again, x->e.offset);
                 if (!x->readable)
                         continue;
                 if (!y)
@@ -135,21 +141,21 @@ static int judge(struct oxl_check *c, struct oxl_pack *p, const char *path, stru
 /* --- saying so --- */
 
 /* Is another copy of the tree or commit @x in this pack good? */
-static bool twin_good(struct oxl_pack *p, const struct suspects *s, const struct suspect *x)
+static bool twin_good(struct oxl_pack *p, const struct oxl_suspects *s, const struct oxl_suspect *x)
 {
         struct oxl_pack_entry e;
         for (uint64_t i = oxl_pack_lower_bound(p, x->e.id.bytes); i < oxl_pack_entries(p); i++) {
                 oxl_pack_entry_at(p, i, &e);
                 if (!oxl_digest_equal(&e.id, &x->e.id))
                         break;
-                const struct suspect *y = find_suspect(s, e.offset);
+                const struct oxl_suspect *y = find_suspect(s, e.offset);
                 if (e.kind == x->e.kind && e.offset != x->e.offset && (!y || y->content_whole))
                         return true;
         }
         return false;
 }
 
-static enum oxl_problem problem_of(struct oxl_pack *p, const struct suspects *s, const struct suspect *x)
+static enum oxl_problem problem_of(struct oxl_pack *p, const struct oxl_suspects *s, const struct oxl_suspect *x)
 {
         bool metadata = x->e.kind == OXL_KIND_TREE || x->e.kind == OXL_KIND_COMMIT;
         if (strcmp(x->verdict, "transient") == 0)
@@ -157,8 +163,8 @@ static enum oxl_problem problem_of(struct oxl_pack *p, const struct suspects *s,
         return metadata && (x->content_whole || twin_good(p, s, x)) ? OXL_P_METADATA_COPY : OXL_P_RECORD_DAMAGED;
 }
 
-static int report_suspect(struct oxl_check *c, struct oxl_pack *p, const char *path, const struct suspects *s,
-                          const struct suspect *x, struct oxl_error *err)
+static int report_suspect(struct oxl_check *c, struct oxl_pack *p, const char *path, const struct oxl_suspects *s,
+                          const struct oxl_suspect *x, struct oxl_error *err)
 {
         static const char *const kinds[] = { "filler", "blob", "tree", "commit" };
         char text[512];
@@ -178,7 +184,7 @@ static int report_suspect(struct oxl_check *c, struct oxl_pack *p, const char *p
         return oxl_check_report(c, &r, err);
 }
 
-static int report_suspects(struct oxl_check *c, struct oxl_pack *p, const char *path, const struct suspects *s,
+static int report_suspects(struct oxl_check *c, struct oxl_pack *p, const char *path, const struct oxl_suspects *s,
                            struct oxl_error *err)
 {
         const struct oxl_error *unreadable = NULL;
@@ -208,16 +214,19 @@ static void add_to_sum(struct oxl_check_pack *pack, const struct oxl_pack_entry 
         pack->sum[1] += le_load64(d.bytes + 8);
 }
 
-static int learn_entries(struct oxl_check *c, struct oxl_pack *p, const struct suspects *s, struct oxl_check_pack *pack,
-                         struct oxl_error *err)
+static int learn_entries(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
 {
+        struct oxl_pack *p = j->pack;
+        const struct oxl_suspects *s = &j->suspects;
+        struct oxl_check_pack *pack = &c->packs[j->unit->pack];
+        uint64_t n = oxl_pack_entries(p);
         pack->indexed = true;
-        for (uint64_t i = 0; i < oxl_pack_entries(p); i++) {
+        for (uint64_t i = 0; i < n; i++) {
                 struct oxl_pack_entry e;
                 struct oxl_known_slot *slot;
                 oxl_pack_entry_at(p, i, &e);
                 add_to_sum(pack, &e);
-                const struct suspect *x = find_suspect(s, e.offset);
+                const struct oxl_suspect *x = find_suspect(s, e.offset);
                 if (x && x->readable && !x->content_whole)
                         continue;
                 int r = oxl_known_put(&c->known, &e.id, &slot, err);
@@ -228,58 +237,92 @@ static int learn_entries(struct oxl_check *c, struct oxl_pack *p, const struct s
                         continue;
                 }
                 slot->flags |= OXL_KNOWN_WHOLE;
+                if ((i + n - j->first) % n < j->count)
+                        slot->flags |= OXL_KNOWN_READ;
                 if (e.kind == OXL_KIND_BLOB)
                         oxl_known_set_size(slot, e.raw_len);
         }
         return 0;
 }
 
-/* --- one pack --- */
+/* --- one pack: reading, on any thread --- */
 
-struct pack_look {
-        const char *path;
-        const struct oxl_digest *id;
-        struct oxl_pack *pack; /* owned */
-};
-
-static void pack_look_done(struct pack_look *l)
+static int open_pack(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
 {
-        oxl_pack_free(l->pack);
+        const struct oxl_digest id = oxl_unit_id(c, j->unit);
+        if (j->unit->want == OXL_WANT_NOTHING)
+                return oxl_pack_open(c->root_fd, j->path, &id, &c->format.id, c->format.blob_algo, &j->pack, err);
+        int r = oxl_reader_open(&j->reader, c, j->path, err);
+        if (r < 0)
+                return r;
+        int fd = oxl_sys->dup(j->reader.fd);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, FILE_OPEN, j->path);
+        return oxl_pack_open_source(fd, &j->reader.source, j->path, &id, &c->format.id, c->format.blob_algo, &j->pack,
+                                    err);
 }
 
 static int look_pack(struct oxl_check *c, void *ctx, struct oxl_error *err)
 {
-        struct pack_look *l = ctx;
-        oxl_pack_free(take_ptr(&l->pack));
-        int r = oxl_pack_open(c->root_fd, l->path, l->id, &c->format.id, c->format.blob_algo, &l->pack, err);
-        return r < 0 ? r : oxl_pack_load_index(l->pack, err);
+        struct oxl_job *j = ctx;
+        oxl_pack_free(take_ptr(&j->pack));
+        int r = open_pack(c, j, err);
+        return r < 0 ? r : oxl_pack_load_index(j->pack, err);
 }
 
-static int check_pack(struct oxl_check *c, struct oxl_check_pack *pack, struct oxl_error *err)
+/* The index is in the order of digests: a run of it is a sample, wherever the records lie. */
+static struct part part_of(const struct oxl_check *c, const struct oxl_job *j)
 {
-        char path[96];
-        cleanup(pack_look_done) struct pack_look l = { .path = path, .id = &pack->id };
-        cleanup(suspects_done) struct suspects s = { 0 };
-        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        enum oxl_look_state state;
-        oxl_pack_path(&pack->id, path);
-        int r = oxl_check_file(c, path, 0, OXL_P_PACK_DAMAGED, look_pack, &l, &state, err);
-        if (r < 0 || (state != OXL_LOOK_GOOD && state != OXL_LOOK_TRANSIENT))
-                return r; /* gone: merged into another, where the object store finds what was in it */
-        if (!c->quick) {
-                r = verify(c, l.pack, &s, &why);
-                if (r == 0 && s.n > 0)
-                        r = judge(c, l.pack, path, &s, &why);
+        struct oxl_pack_entry e;
+        uint64_t n = oxl_pack_entries(j->pack);
+        struct part part = { .count = n };
+        if (j->unit->want != OXL_WANT_PART || n == 0)
+                return part;
+        part.first = oxl_unit_random(c, j->unit) % n;
+        for (part.count = 0; part.count < n && part.bytes < j->unit->part; part.count++) {
+                oxl_pack_entry_at(j->pack, (part.first + part.count) % n, &e);
+                part.bytes += OXL_PACK_RECORD_BYTES + e.stored_len;
         }
-        if (r < 0 && oxl_check_is_fatal(&why))
-                return oxl_error_copy(err, &why);
-        if (r < 0)
-                return oxl_check_report_error(c, OXL_P_PACK_DAMAGED, path, "media", &why, err);
-        r = report_suspects(c, l.pack, path, &s, err);
-        if (r < 0)
+        return part;
+}
+
+int oxl_pack_job_read(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
+{
+        int r = oxl_check_look(c, j->path, NULL, look_pack, j, &j->look, err);
+        bool good = j->look.state == OXL_LOOK_GOOD || j->look.state == OXL_LOOK_TRANSIENT;
+        if (r < 0 || !good || j->unit->want == OXL_WANT_NOTHING)
                 return r;
-        oxl_check_progress(c, "packs");
-        return learn_entries(c, l.pack, &s, pack, err);
+        const struct part part = part_of(c, j);
+        if (part.count == oxl_pack_entries(j->pack))
+                j->unit->want = OXL_WANT_ALL;
+        j->part = part.bytes;
+        j->first = part.first;
+        j->count = part.count;
+        r = verify(c, j->pack, &part, &j->suspects, &j->why);
+        if (r == 0 && j->suspects.n > 0)
+                r = judge(c, j, &part, &j->why);
+        if (r < 0 && (oxl_check_is_fatal(&j->why) || j->why.code == OXL_E_NOMEM))
+                return oxl_error_copy(err, &j->why);
+        if (r < 0)
+                j->unreadable = oxl_check_is_unreadable(&j->why);
+        else
+                oxl_error_done(&j->why); /* what was heard of record by record */
+        for (size_t i = 0; i < j->suspects.n; i++)
+                j->unreadable = j->unreadable || !j->suspects.at[i].readable;
+        return 0;
+}
+
+/* --- and telling of it --- */
+
+int oxl_pack_job_tell(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
+{
+        int r = oxl_check_tell(c, j->path, 0, OXL_P_PACK_DAMAGED, &j->look, err);
+        if (r < 0 || (j->look.state != OXL_LOOK_GOOD && j->look.state != OXL_LOOK_TRANSIENT))
+                return r; /* gone: merged into another, where the object store finds what was in it */
+        if (j->why.code)
+                return oxl_check_report_error(c, OXL_P_PACK_DAMAGED, j->path, "media", &j->why, err);
+        r = report_suspects(c, j->pack, j->path, &j->suspects, err);
+        return r < 0 ? r : learn_entries(c, j, err);
 }
 
 /* --- the folder --- */
@@ -310,15 +353,16 @@ static int list_entry(struct oxl_check *c, void *ctx, const char *path, const ch
                 c->packs = packs;
                 c->cap_packs = cap;
         }
+        struct oxl_unit u = { .pack = (uint32_t)c->n_packs, .size = (uint64_t)st->st_size };
+        memcpy(u.id, id.bytes, sizeof u.id);
         c->packs[c->n_packs++] = (struct oxl_check_pack){ .id = id };
-        return 0;
+        return c->have_id ? oxl_units_add(&c->units, &u, err) : 0;
 }
 
-int oxl_check_packs(struct oxl_check *c, struct oxl_error *err)
+int oxl_packs_list(struct oxl_check *c, struct oxl_error *err)
 {
         /* In order of names, which is the order of ids that the lookup pass searches by. */
-        int r = oxl_check_list(c, PACKS, list_entry, NULL, NULL, err);
-        for (size_t i = 0; r == 0 && c->have_id && i < c->n_packs; i++)
-                r = check_pack(c, &c->packs[i], err);
-        return r;
+        if (!c->have_id)
+                c->units.complete = false;
+        return oxl_check_list(c, PACKS, list_entry, NULL, &c->units.complete, err);
 }

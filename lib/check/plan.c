@@ -3,6 +3,7 @@
  * Findings as items of a plan: kept with what was seen (size, inode, digest), compared with an earlier `fsck --json`,
  * counted against the budget, and told what became of them. Pure memory: nothing is changed here.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include <oxenlite/json.h>
@@ -43,10 +44,11 @@ static int find_copy(struct oxl_repair_find *ret, const struct oxl_finding *f, s
                 .exists = f->exists,
                 .size = f->size,
                 .inode = f->inode,
+                .mtime_ns = f->mtime_ns,
                 .selected = true,
         };
         bool whole = ret->path && ret->object && ret->verdict && ret->expected && ret->actual && ret->affects;
-        strncat(ret->id, f->id, sizeof ret->id - 1);
+        snprintf(ret->id, sizeof ret->id, "%.16s", f->id);
         for (size_t i = 0; whole && i < f->n_affects; i++) {
                 ret->affects[i] = strdup(f->affects[i]);
                 whole = ret->affects[i] != NULL;
@@ -92,7 +94,8 @@ bool oxl_repair_fresh(const struct oxl_repair *p, const struct oxl_repair_find *
         bool exists = oxl_fd_stat_at(p->root_fd, f->path, &st) == 0;
         if (exists != f->exists)
                 return false;
-        return !exists || ((uint64_t)st.st_size == f->size && (uint64_t)st.st_ino == f->inode);
+        return !exists || ((uint64_t)st.st_size == f->size && (uint64_t)st.st_ino == f->inode &&
+                           (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == f->mtime_ns);
 }
 
 bool oxl_repair_object(const struct oxl_repair *p, const struct oxl_repair_find *f, enum oxl_kind *ret_kind,
@@ -134,7 +137,24 @@ static bool matches(const struct oxl_json *item, const struct oxl_repair_find *f
 {
         return same_member(item, "id", f->id) && same_member(item, "slug", oxl_problem_slug(f->problem)) &&
                same_member(item, "actual", f->actual) && same_number(item, "size", f->exists, f->size) &&
-               same_number(item, "inode", f->exists, f->inode);
+               same_number(item, "inode", f->exists, f->inode) &&
+               same_number(item, "mtime", f->exists, (uint64_t)f->mtime_ns);
+}
+
+static int say(struct oxl_repair *p, enum oxl_repair_verdict verdict, const char *id, const char *slug,
+               const char *path, const char *source, const char *detail, struct oxl_error *err)
+{
+        const struct oxl_repair_item item = {
+                .verdict = verdict, .finding_id = id, .slug = slug, .path = path, .source = source, .detail = detail
+        };
+        switch (verdict) {
+        case OXL_REPAIR_HEALED: p->result.healed++; break;
+        case OXL_REPAIR_REBUILT: p->result.rebuilt++; break;
+        case OXL_REPAIR_LEFT: p->result.left++; break;
+        case OXL_REPAIR_STALE: p->result.stale++; break;
+        case OXL_REPAIR_PROPOSED: p->result.proposed++; break;
+        }
+        return p->item ? p->item(p->ctx, &item, err) : 0;
 }
 
 static int hold(struct oxl_repair *p, enum oxl_repair_verdict verdict, const char *id, const char *slug,
@@ -149,8 +169,10 @@ static int hold(struct oxl_repair *p, enum oxl_repair_verdict verdict, const cha
                 p->cap_held = cap;
         }
         struct oxl_repair_held *h = &p->held[p->n_held];
-        *h = (struct oxl_repair_held){ .verdict = verdict, .slug = slug, .path = strdup(path), .detail = copy_text(detail) };
-        strncat(h->id, id, sizeof h->id - 1);
+        *h = (struct oxl_repair_held){
+                .verdict = verdict, .slug = slug, .path = strdup(path), .detail = copy_text(detail)
+        };
+        snprintf(h->id, sizeof h->id, "%.16s", id);
         p->n_held++;
         return h->path && h->detail ? 0 : OXL_FAIL_PLAIN(err, NOMEM);
 }
@@ -169,8 +191,8 @@ static int select_item(struct oxl_repair *p, const struct oxl_json *item, struct
                 return 0;
         }
         /* A problem that this program does not know cannot be repaired by it either. */
-        return hold(p, OXL_REPAIR_STALE, id, problem ? oxl_problem_slug((enum oxl_problem)problem) : "unknown", path,
-                    "it is not as the plan saw it any more", err);
+        return say(p, OXL_REPAIR_STALE, id, problem ? oxl_problem_slug((enum oxl_problem)problem) : "unknown", path, "",
+                   "it is not as the plan saw it any more", err);
 }
 
 static void json_done(struct oxl_json **j)
@@ -237,22 +259,6 @@ uint64_t oxl_repair_count(const struct oxl_repair *p)
 }
 
 /* --- what became of them --- */
-
-static int say(struct oxl_repair *p, enum oxl_repair_verdict verdict, const char *id, const char *slug,
-               const char *path, const char *source, const char *detail, struct oxl_error *err)
-{
-        const struct oxl_repair_item item = {
-                .verdict = verdict, .finding_id = id, .slug = slug, .path = path, .source = source, .detail = detail
-        };
-        switch (verdict) {
-        case OXL_REPAIR_HEALED: p->result.healed++; break;
-        case OXL_REPAIR_REBUILT: p->result.rebuilt++; break;
-        case OXL_REPAIR_LEFT: p->result.left++; break;
-        case OXL_REPAIR_STALE: p->result.stale++; break;
-        case OXL_REPAIR_PROPOSED: p->result.proposed++; break;
-        }
-        return p->item ? p->item(p->ctx, &item, err) : 0;
-}
 
 int oxl_repair_tell(struct oxl_repair *p, struct oxl_repair_find *f, enum oxl_repair_verdict verdict,
                     const char *source, const char *detail, struct oxl_error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the parts of repair share. One run is some rounds of: check, collect findings, act on each by its kind, check again;
+ * What the parts of repair share. One run is some rounds of: check, collect findings, act on each by its kind,
+ * check again;
  * it ends when a round changed nothing.
  *
  *   plan.c         findings as items: copies, an earlier `fsck --json`, what is stale, the error budget
@@ -15,11 +16,13 @@
  *
  * Every replacement is: note durable -> the bad file linked into quarantine, durable -> good bytes renamed over it ->
  * barrier. What a crash leaves: the bad or the good file, both whole, and at worst a link in quarantine to a file that
- * is still in place; recovery of the intent (lib/repo/recover_repair.c) takes such links away. Every step can be done again.
+ * is still in place; recovery of the intent (lib/repo/recover_repair.c) takes such links away. Every step can be
+ * done again.
  */
 #ifndef OXL_CHECK_REPAIR_H
 #define OXL_CHECK_REPAIR_H
 
+#include <oxenlite/json.h>
 #include <oxenlite/repair.h>
 
 #include "base/cleanup.h"
@@ -40,6 +43,7 @@ struct oxl_repair_find { /* a finding, owned */
         size_t n_affects;
         bool exists; /* what was at the path when it was found */
         uint64_t size, inode;
+        int64_t mtime_ns;
         bool selected; /* by the plan; without one: always */
         bool told;     /* its item was said */
 };
@@ -92,7 +96,8 @@ bool oxl_repair_fresh(const struct oxl_repair *p, const struct oxl_repair_find *
 /* Says what became of @f, once. HEALED and REBUILT at once, the others when the run ends. */
 OXL_MUST_CHECK int oxl_repair_tell(struct oxl_repair *p, struct oxl_repair_find *f, enum oxl_repair_verdict verdict,
                                    const char *source, const char *detail, struct oxl_error *err);
-/* An action on @f failed: CANCELLED, NOMEM and failures to write end the run (returned), anything else leaves @f as it is (0). */
+/* An action on @f failed: CANCELLED, NOMEM and failures to write end the run (returned), anything else leaves @f
+ * as it is (0). */
 OXL_MUST_CHECK int oxl_repair_failed(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *why,
                                      struct oxl_error *err);
 /* Says what was held back. */
@@ -104,7 +109,10 @@ bool oxl_repair_object(const struct oxl_repair *p, const struct oxl_repair_find 
 
 /* --- quarantine.c ------------------------------------------------------------------------------------------------ */
 
-/* Notes and links the file at @path, durably. 0, also when there is nothing at @path. UNSUPPORTED: not a regular file. */
+/* Gives the run its id. */
+OXL_MUST_CHECK int oxl_quarantine_begin(struct oxl_repair *p, struct oxl_error *err);
+/* Notes and links the file at @path, durably. 0, also when there is nothing at @path. UNSUPPORTED: not a regular
+ * file. */
 OXL_MUST_CHECK int oxl_quarantine_keep(struct oxl_repair *p, const struct oxl_repair_find *f, const char *path,
                                        const char *source, struct oxl_error *err);
 /* Takes the name @path away, after oxl_quarantine_keep. Barrier included. */
@@ -124,7 +132,10 @@ struct oxl_good_copy {
         uint64_t size;
         char source[512];
 };
-#define OXL_GOOD_COPY_INIT { .fd = -1, .bytes = OXL_BUF_INIT }
+#define OXL_GOOD_COPY_INIT                      \
+        {                                       \
+                .fd = -1, .bytes = OXL_BUF_INIT \
+        }
 void oxl_good_copy_done(struct oxl_good_copy *c);
 
 OXL_MUST_CHECK int oxl_good_new(struct oxl_repair *p, struct oxl_good **ret, struct oxl_error *err);
@@ -144,7 +155,8 @@ OXL_MUST_CHECK int oxl_good_stored(struct oxl_repair *p, enum oxl_kind kind, con
 
 /* --- repair_pack.c ----------------------------------------------------------------------------------------------- */
 
-/* One record of a pack, good or not. Its payload is in @bytes when it is good, has a kind other than filler and is not larger than
+/* One record of a pack, good or not. Its payload is in @bytes when it is good, has a kind other than filler and is
+ * not larger than
  * 64 MiB. */
 typedef int oxl_salvage_fn(void *ctx, const struct oxl_pack_entry *e, bool good, struct oxl_bytes bytes,
                            struct oxl_error *err);
@@ -153,7 +165,8 @@ typedef int oxl_salvage_fn(void *ctx, const struct oxl_pack_entry *e, bool good,
 OXL_MUST_CHECK int oxl_salvage(int fd, const char *name, const struct oxl_repo_id *repo, enum oxl_algo algo,
                                oxl_salvage_fn *fn, void *ctx, bool *ret_gap, struct oxl_error *err);
 
-/* --- the actions: each tells what became of the finds that are its business ------------------------------------------ */
+/* --- the actions: each tells what became of the finds that are its business
+ * ------------------------------------------ */
 
 OXL_MUST_CHECK int oxl_repair_boot(struct oxl_repair *p, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_repair_packs(struct oxl_repair *p, struct oxl_error *err);

@@ -9,6 +9,7 @@
 #include "base/hex.h"
 #include "base/path.h"
 #include "check/pass.h"
+#include "os/fdio.h"
 
 static bool is_link_or_other_type(int os)
 {
@@ -96,6 +97,8 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
                 c->result.unreadable++;
         if (r->problem == OXL_P_PENDING_RECOVERY)
                 c->result.pending = true;
+        struct stat st = { 0 };
+        bool exists = r->path[0] && oxl_fd_stat_at(c->root_fd, r->path, &st) == 0;
         const struct oxl_finding f = {
                 .problem = r->problem,
                 .id = id,
@@ -109,7 +112,13 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
                 .n_affects = r->n_affects,
                 .affects_total = r->affects_total,
                 .os = r->os,
+                .exists = exists,
+                .size = (uint64_t)st.st_size,
+                .inode = (uint64_t)st.st_ino,
+                .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
         };
+        if (c->limits.record && oxl_problem_severity(r->problem) > OXL_SEVERITY_NOTE)
+                oxl_ledger_finding(c, &f);
         return c->fn ? c->fn(c->fn_ctx, &f, err) : 0;
 }
 

@@ -142,7 +142,7 @@ static int read_and_push(struct oxl_tree_walk *w, const struct oxl_digest *id, c
                 return add_bad_tree(w, id, &why, err);
         }
         oxl_known_set_size(slot, size);
-        slot->flags |= OXL_KNOWN_WHOLE;
+        slot->flags |= OXL_KNOWN_WHOLE | OXL_KNOWN_READ;
         r = push(w, &s, err);
         if (r < 0)
                 oxl_buf_done(&s.payload);

@@ -111,6 +111,10 @@ OXL_MUST_CHECK int oxl_durable_reopen(struct oxl_durable *d, const char *path, i
 OXL_MUST_CHECK int oxl_durable_rename(struct oxl_durable *d, const char *from, const char *target,
                                       struct oxl_error *err);
 
+/* Gives the regular file @from a second name @to, making missing directories. Barrier as above. FILE_LINK (EEXIST: there is a @to;
+ * EPERM, EMLINK, EOPNOTSUPP: this file system cannot), DIR_OPEN, DIR_CREATE. */
+OXL_MUST_CHECK int oxl_durable_link(struct oxl_durable *d, const char *from, const char *to, struct oxl_error *err);
+
 /* Unlinks @path if it still has inode (@dev, @ino). 0 gone; 1 it was another file or absent already, nothing done.
  * FILE_REMOVE. Barrier as above. */
 OXL_MUST_CHECK int oxl_durable_unlink(struct oxl_durable *d, const char *path, dev_t dev, ino_t ino,

@@ -2,9 +2,10 @@
 /*
  * HEAD and config.toml of an Oxen repository, as text.
  *
- * HEAD holds a branch name or a commit id: whether that branch exists only RocksDB knows, so a changed letter is not seen.
- * Of config.toml only where the version store lies is understood: keys `kind` and `versions_path` of [storage], `path` of
- * [storage.settings], as tables or as dotted keys. Other lines are only looked over for what no TOML file has.
+ * HEAD holds a branch name or a commit id: whether that branch exists only RocksDB knows, so a changed letter is not
+ * seen. Of config.toml only where the version store lies is understood: keys `kind` and `versions_path` of
+ * [storage], `path` of [storage.settings], as tables or as dotted keys. Other lines are only looked over for what no
+ * TOML file has.
  */
 #include <stdio.h>
 #include <string.h>
@@ -107,9 +108,9 @@ static const char *judge_head(struct oxl_bytes text, void *ctx)
 /* --- config.toml --------------------------------------------------------------------------------------------------- */
 
 struct toml {
-        char section[KEY_MAX];  /* of the lines that follow */
-        int depth;              /* inside an array or inline table that spans lines */
-        char quote;             /* inside a text of several lines: its quote */
+        char section[KEY_MAX];        /* of the lines that follow */
+        int depth;                    /* inside an array or inline table that spans lines */
+        char quote;                   /* inside a text of several lines: its quote */
         char *kind, *path, *settings; /* owned: the values that are looked for */
         bool no_memory;
         bool inline_table; /* storage = { ... }: not read */
@@ -211,10 +212,10 @@ static const char *take_key(struct toml *t, struct oxl_bytes key, struct oxl_byt
 {
         char full[KEY_MAX];
         full_key(t, key, full);
-        char **slot = strcmp(full, "storage.kind") == 0            ? &t->kind :
-                      strcmp(full, "storage.versions_path") == 0   ? &t->path :
-                      strcmp(full, "storage.settings.path") == 0   ? &t->settings :
-                                                                     NULL;
+        char **slot = strcmp(full, "storage.kind") == 0            ? &t->kind
+                      : strcmp(full, "storage.versions_path") == 0 ? &t->path
+                      : strcmp(full, "storage.settings.path") == 0 ? &t->settings
+                                                                   : NULL;
         t->inline_table |= strcmp(full, "storage") == 0 || strcmp(full, "storage.settings") == 0;
         if (!slot)
                 return NULL;
@@ -277,8 +278,13 @@ static const char *judge_config(struct oxl_bytes text, void *ctx)
 static int check_head(struct oxl_oxen *x, struct oxl_error *err)
 {
         struct stat st;
-        if (oxl_fd_stat_at(x->repo_fd, "HEAD", &st) < 0 && errno == ENOENT)
-                return 0; /* no commit yet */
+        if (oxl_fd_stat_at(x->repo_fd, "HEAD", &st) < 0) {
+                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                if (errno == ENOENT)
+                        return 0; /* no commit yet */
+                OXL_IGNORE(OXL_FAIL_OS(&why, FILE_STAT, "HEAD"), "reported next");
+                return oxl_oxen_unreadable(x, "HEAD", &why, err);
+        }
         int r = check_text(x, OXL_P_OXEN_HEAD, "HEAD", HEAD_MAX, judge_head, NULL, err);
         return r < 0 ? r : 0;
 }

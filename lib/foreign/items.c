@@ -81,6 +81,8 @@ static int describe(const struct oxl_oxen *x, const struct oxl_oxen_item *item, 
         int r;
         if (item->healed)
                 r = oxl_buf_append_fmt(ret, err, "replaced by good bytes from '%s'", item->source);
+        else if (item->unproven)
+                r = oxl_buf_append_text(ret, "it was replaced, but what was written reads back wrong", err);
         else if (item->stale)
                 r = oxl_buf_append_text(ret, "it changed while it was being repaired: left alone", err);
         else if (!x->searched)

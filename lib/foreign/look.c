@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Looking twice, as fsck does in a repository of ours: a file whose bytes do not hash to its name is dropped from the cache and
- * read again. Right the second time: transient. The same wrong bytes: media. Other wrong bytes: memory-suspect. A file that
- * was replaced or written to between the looks is no suspect: the new one is looked at.
+ * Looking twice, as fsck does in a repository of ours: a file whose bytes do not hash to its name is dropped from
+ * the cache and read again. Right the second time: transient. The same wrong bytes: media. Other wrong bytes:
+ * memory-suspect. A file that was replaced or written to between the looks is no suspect: the new one is looked at.
  *
  * Types are asked for before anything is opened: a FIFO is never opened, a link never followed.
  */
@@ -63,8 +63,8 @@ int oxl_oxen_hash_fd(const struct oxl_oxen *x, int fd, const char *shown, struct
         return 0;
 }
 
-int oxl_oxen_hash(const struct oxl_oxen *x, int dirfd, const char *name, const char *shown,
-                  struct oxl_oxen_hashed *ret, struct oxl_error *err)
+int oxl_oxen_hash(const struct oxl_oxen *x, int dirfd, const char *name, const char *shown, struct oxl_oxen_hashed *ret,
+                  struct oxl_error *err)
 {
         cleanup_fd int fd = -1;
         struct oxl_oxen_hashed h = { 0 };

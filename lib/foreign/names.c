@@ -68,12 +68,13 @@ bool oxl_oxen_prefix_name(const char *name)
 
 const char *oxl_oxen_hash_problem(const char *two, const char *rest, bool block, struct oxl_digest *ret_id)
 {
-        size_t n = strlen(two) + strlen(rest);
+        size_t head = strlen(two), n = head + strlen(rest);
         bool upper = false;
         if (n > HASH_DIGITS)
                 return "it is longer than the 32 digits of a hash";
         char text[HASH_DIGITS + 1], padded[HASH_DIGITS + 1];
-        OXL_IGNORE(snprintf(text, sizeof text, "%s%s", two, rest), "its length was looked at");
+        memcpy(text, two, head);
+        memcpy(text + head, rest, n - head + 1);
         for (const char *p = text; *p; p++) {
                 if (oxl_hex_digit(*p) < 0 && !is_upper_hex(*p))
                         return "it is not hexadecimal";

@@ -2,9 +2,9 @@
 /*
  * Checking, and healing, the version store of a real Oxen repository: finds it, runs the parts in order.
  *
- * Check mode opens nothing for writing and makes nothing. Repair writes to the state folder and replaces damaged files of
- * the store, after the whole store was walked. There is no lock that Oxen would honour: a blob is only ever replaced
- * by bytes that hash to its name, which is what Oxen itself would write there.
+ * Check mode opens nothing for writing and makes nothing. Repair writes to the state folder and replaces damaged
+ * files of the store, after the whole store was walked. There is no lock that Oxen would honour: a blob is only ever
+ * replaced by bytes that hash to its name, which is what Oxen itself would write there.
  */
 #include <stdio.h>
 #include <string.h>
@@ -81,8 +81,8 @@ static int open_place(struct oxl_oxen *x, const char *dir, struct oxl_error *err
         cleanup_free char *real = NULL;
         cleanup_fd int fd = oxl_fd_open(AT_FDCWD, dir, O_RDONLY | O_DIRECTORY, 0);
         if (fd < 0)
-                return errno == ENOENT || errno == ENOTDIR ? OXL_FAIL_PATH(err, REPO_NOT_FOUND, dir) :
-                                                             OXL_FAIL_OS(err, DIR_OPEN, dir);
+                return errno == ENOENT || errno == ENOTDIR ? OXL_FAIL_PATH(err, REPO_NOT_FOUND, dir)
+                                                           : OXL_FAIL_OS(err, DIR_OPEN, dir);
         int r = has(fd, ".oxen", S_IFDIR, err);
         if (r > 0) {
                 int inner = oxl_fd_open(fd, ".oxen", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -133,16 +133,18 @@ static int open_store(struct oxl_oxen *x, const char *configured, struct oxl_err
         int at = x->repo_fd, fd;
         if (relative && strncmp(path, ".oxen/", 6) == 0)
                 path += 6;
-        else if (relative) /* ".oxen-versions": beside .oxen */
-                at = above = oxl_fd_open(x->repo_fd, "..", O_RDONLY | O_DIRECTORY, 0);
+        if (relative && path == configured) { /* ".oxen-versions": beside .oxen */
+                above = oxl_fd_open(x->repo_fd, "..", O_RDONLY | O_DIRECTORY, 0);
+                at = above;
+        }
         x->shown = strdup(path);
         if (!x->shown)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         while (strlen(x->shown) > 1 && x->shown[strlen(x->shown) - 1] == '/')
                 x->shown[strlen(x->shown) - 1] = 0;
-        fd = at < 0   ? -1 :
-             absolute ? oxl_fd_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0) :
-                        oxl_open_beneath(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        fd = at < 0     ? -1
+             : absolute ? oxl_fd_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY, 0)
+                        : oxl_open_beneath(at, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
         if (fd >= 0) {
                 x->store_fd = fd;
                 return oxl_oxen_real_path(fd, x->shown, &x->store, err);

@@ -12,11 +12,11 @@
  *      report.c   findings
  *      names.c    names
  *
- * Every part returns < 0 only when the whole call has to stop: CANCELLED, NOMEM, what the caller's function returned, and in
- * repair a failed write. What cannot be read is reported and left alone.
+ * Every part returns < 0 only when the whole call has to stop: CANCELLED, NOMEM, what the caller's function
+ * returned, and in repair a failed write. What cannot be read is reported and left alone.
  *
- * Memory: one buffer, one folder's entry at a time for each level, and the damaged entries that repair will act on (at most
- * OXL_OXEN_ITEMS_MAX). The list of blobs is never held.
+ * Memory: one buffer, one folder's entry at a time for each level, and the damaged entries that repair will act on
+ * (at most OXL_OXEN_ITEMS_MAX). The list of blobs is never held.
  */
 #ifndef OXL_FOREIGN_OXEN_H
 #define OXL_FOREIGN_OXEN_H
@@ -37,11 +37,12 @@ enum { OXL_OXEN_BUFFER = 1 << 20, OXL_OXEN_ITEMS_MAX = 16384 };
 /* A damaged or lost file that repair may replace. */
 struct oxl_oxen_item {
         enum oxl_problem problem;
-        char *path; /* owned; relative to the version store */
+        char *path;                  /* owned; relative to the version store */
         struct oxl_digest want, got; /* got.algo NONE: nothing is there */
         bool block;
-        struct stat st;     /* as it was when it was judged; of the folder when nothing is there */
-        bool stale;         /* it changed since: left alone */
+        struct stat st; /* as it was when it was judged; of the folder when nothing is there */
+        bool stale;     /* it changed since: left alone */
+        bool unproven;  /* it was replaced, but did not read back right */
         bool healed;
         char quarantine[17]; /* name of its folder in the quarantine; "" none */
         char *source;        /* owned; where the good bytes were */

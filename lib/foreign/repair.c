@@ -8,8 +8,8 @@
  *      STATE/<store, 16 hex>/quarantine/<16 hex of path and bytes>/data, then note
  *
  * The state folder may be on another file system, so the quarantine holds copies. What a crash leaves: a folder in
- * the quarantine without its note, which the next run completes; a temp of ours in the store, which fsck notes; the old file or the
- * new one, whole. Running again is always right.
+ * the quarantine without its note, which the next run completes; a temp of ours in the store, which fsck notes; the
+ * old file or the new one, whole. Running again is always right.
  */
 #include <stdio.h>
 #include <string.h>
@@ -65,7 +65,11 @@ static int open_existing(const char *path, int *ret_fd, char **ret_rest, struct 
         if (!at)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         for (;;) {
-                cleanup_fd int fd = oxl_fd_open(AT_FDCWD, n ? at : path[0] == '/' ? "/" : ".", O_RDONLY | O_DIRECTORY, 0);
+                cleanup_fd int fd = oxl_fd_open(AT_FDCWD,
+                                                n                ? at
+                                                : path[0] == '/' ? "/"
+                                                                 : ".",
+                                                O_RDONLY | O_DIRECTORY, 0);
                 if (fd < 0 && (errno != ENOENT || n == 0))
                         return OXL_FAIL_OS(err, DIR_OPEN, path);
                 if (fd >= 0) {
@@ -203,9 +207,10 @@ static int write_note(struct oxl_oxen_repair *p, const struct oxl_oxen_item *ite
         oxl_digest_text(&item->want, want);
         oxl_digest_text(&item->got, got);
         /* The path comes last: it may hold any byte. */
-        int r = oxl_buf_append_fmt(&note, err, "expected xxh3-128:%s\nactual xxh3-128:%s\nsize %llu\nmode %04o\nstore %s\npath %s\n",
-                                   want, got, (unsigned long long)item->st.st_size,
-                                   (unsigned)(item->st.st_mode & 07777), p->x->store, item->path);
+        int r = oxl_buf_append_fmt(
+                &note, err, "expected xxh3-128:%s\nactual xxh3-128:%s\nsize %llu\nmode %04o\nstore %s\npath %s\n", want,
+                got, (unsigned long long)item->st.st_size, (unsigned)(item->st.st_mode & 07777), p->x->store,
+                item->path);
         return r == 0 ? oxl_durable_write(p->state, path, note.data, note.len, err) : r;
 }
 
@@ -315,14 +320,15 @@ static int set_rights(struct oxl_stage *s, const struct oxl_oxen_item *item, con
         return oxl_sys->fchmod(fd, mode) < 0 ? OXL_FAIL_OS(err, FILE_META, shown) : 0;
 }
 
-/* Is what stands there what was judged? 0 yes, 1 no. */
-static int unchanged(int fd, const char *name, const struct oxl_oxen_item *item)
+/* Is what stands there what was judged? 0 yes, 1 no; < 0 FILE_STAT. */
+static int unchanged(int fd, const char *name, const char *shown, const struct oxl_oxen_item *item,
+                     struct oxl_error *err)
 {
         struct stat st;
-        int r = oxl_fd_stat_at(fd, name, &st);
-        if (item->got.algo == OXL_ALGO_NONE)
-                return r == 0 || errno != ENOENT;
-        return r < 0 || !oxl_oxen_same(&st, &item->st);
+        bool missing = item->got.algo == OXL_ALGO_NONE;
+        if (oxl_fd_stat_at(fd, name, &st) == 0)
+                return missing || !oxl_oxen_same(&st, &item->st);
+        return errno == ENOENT ? !missing : OXL_FAIL_OS(err, FILE_STAT, shown);
 }
 
 /* 0 healed; 1 not from this source, or the damaged file is another by now (then item->stale). */
@@ -350,15 +356,19 @@ static int heal(struct oxl_oxen_repair *p, struct oxl_oxen_item *item, int dirfd
                 r = oxl_stage_sync(s, err);
         if (r != 0)
                 return r;
-        item->stale = unchanged(fd, base, item);
-        if (item->stale)
-                return 1;
+        r = unchanged(fd, base, shown, item, err);
+        item->stale = r > 0;
+        if (r != 0)
+                return r;
         /* CRASH: the damaged file, which is in the quarantine, or the good one; the next run sees which
          * (a_failure_at_any_call_of_repair_loses_nothing) */
         r = oxl_stage_publish(s, item->path, missing, err);
         if (r == 0)
                 r = oxl_durable_barrier(p->store, err);
-        return r == 0 ? read_back(x, p->store, item->path, &item->want, err) : r;
+        if (r == 0)
+                r = read_back(x, p->store, item->path, &item->want, err);
+        item->stale = item->unproven = r > 0;
+        return r;
 }
 
 int oxl_oxen_offer(struct oxl_oxen_repair *p, int dirfd, const char *name, const char *shown,

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where good bytes are looked for, cheapest first: the quarantine (two blobs that were swapped heal each other), the place
- * that the hash has in an Oxen store at or below the caller's folder, then every file of that folder, whatever its name: those of the
- * size of a damaged one first, because most damage keeps the size.
+ * Where good bytes are looked for, cheapest first: the quarantine (two blobs that were swapped heal each other), the
+ * place that the hash has in an Oxen store at or below the caller's folder, then every file of that folder, whatever
+ * its name: those of the size of a damaged one first, because most damage keeps the size.
  *
- * Of repository folders (.oxen, .oxen-lite) only `versions` is read: databases are never opened. Links are not followed.
+ * Of repository folders (.oxen, .oxen-lite) only `versions` is read: databases are never opened. Links are not
+ * followed.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,9 +64,9 @@ static int search_entry(struct oxl_oxen *x, void *ctx, int dirfd, const char *pa
         if (oxl_oxen_items_open(x) == 0 || strcmp(name, "chunk_index") == 0)
                 return 0;
         if (S_ISREG(st->st_mode))
-                return s->by_size && size_of_item(x, st) != s->same_size ?
-                               0 :
-                               try_file(x, s->repair, dirfd, path, name, err);
+                return s->by_size && size_of_item(x, st) != s->same_size
+                               ? 0
+                               : try_file(x, s->repair, dirfd, path, name, err);
         if (!S_ISDIR(st->st_mode))
                 return 0;
         if (s->depth == DEPTH_MAX) {

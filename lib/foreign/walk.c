@@ -9,8 +9,8 @@
  *      chunk_index                            LMDB: counted, never opened
  *      temps of either shape                  noted with their size
  *
- * A folder of a hash without content is looked at twice before it is called lost: an upload makes the folder first, and a
- * removal empties it first.
+ * A folder of a hash without content is looked at twice before it is called lost: an upload makes the folder first,
+ * and a removal empties it first.
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,7 +63,7 @@ static int visit(struct oxl_oxen *x, int dirfd, const char *dir, const char *nam
         int r = oxl_oxen_poll(x, err);
         if (r == 0)
                 r = oxl_path_join(dir, name, &path, err);
-        if (r < 0)
+        if (r != 0)
                 return r;
         if (oxl_fd_stat_at(dirfd, name, &st) == 0)
                 return fn(x, ctx, dirfd, path, name, &st, err);
@@ -75,8 +75,8 @@ static int visit(struct oxl_oxen *x, int dirfd, const char *dir, const char *nam
         return oxl_oxen_unreadable(x, path, &why, err);
 }
 
-int oxl_oxen_each(struct oxl_oxen *x, int dirfd, const char *dir, oxl_oxen_entry_fn *fn, void *ctx,
-                  bool *ret_complete, struct oxl_error *err)
+int oxl_oxen_each(struct oxl_oxen *x, int dirfd, const char *dir, oxl_oxen_entry_fn *fn, void *ctx, bool *ret_complete,
+                  struct oxl_error *err)
 {
         cleanup_dir struct oxl_dir d = OXL_DIR_INIT;
         struct oxl_dirent e;
@@ -91,7 +91,8 @@ int oxl_oxen_each(struct oxl_oxen *x, int dirfd, const char *dir, oxl_oxen_entry
                 cleanup_error struct oxl_error why = OXL_ERROR_INIT;
                 OXL_IGNORE(OXL_FAIL_OS(&why, DIR_READ, dir[0] ? dir : "."), "reported next");
                 complete = false;
-                r = oxl_oxen_unreadable(x, dir[0] ? dir : ".", &why, err);
+                if (why.os != ENOENT) /* removed while it was open */
+                        r = oxl_oxen_unreadable(x, dir[0] ? dir : ".", &why, err);
         }
         if (!complete && ret_complete)
                 *ret_complete = false;
@@ -194,7 +195,9 @@ static int damaged(struct oxl_oxen *x, const struct hash_folder *f, const char *
         } else if (h->bytes == 0) {
                 OXL_IGNORE(snprintf(detail, sizeof detail, "it is empty"), "fits");
         }
-        struct oxl_oxen_item item = { .problem = problem, .want = f->want, .got = h->id, .block = f->block, .st = h->st };
+        struct oxl_oxen_item item = {
+                .problem = problem, .want = f->want, .got = h->id, .block = f->block, .st = h->st
+        };
         int r = x->options->repair && media ? oxl_oxen_items_add(x, &item, path, err) : 1;
         if (r <= 0)
                 return r;
@@ -222,8 +225,12 @@ static int verify(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, co
                 r = oxl_oxen_look(x, dirfd, name, shown, &f->want, &state, &h, &why, err);
         if (r < 0)
                 return r;
-        struct oxl_oxen_report transient = { .problem = OXL_P_TRANSIENT, .path = shown, .verdict = "transient",
-                                             .want = &f->want, .got = &h.id, .block = f->block };
+        struct oxl_oxen_report transient = { .problem = OXL_P_TRANSIENT,
+                                             .path = shown,
+                                             .verdict = "transient",
+                                             .want = &f->want,
+                                             .got = &h.id,
+                                             .block = f->block };
         switch (state) {
         case OXL_OXEN_GONE: return 1;
         case OXL_OXEN_UNREADABLE: return oxl_oxen_unreadable(x, shown, &why, err);
@@ -383,7 +390,8 @@ static int top_entry(struct oxl_oxen *x, void *ctx, int dirfd, const char *path,
         if (oxl_oxen_prefix_name(name))
                 return walk_prefix(x, dirfd, path, name, block, err);
         if (block || strcmp(name, "blocks") != 0) {
-                struct oxl_oxen_report bad = { .problem = OXL_P_OXEN_NAME, .path = path,
+                struct oxl_oxen_report bad = { .problem = OXL_P_OXEN_NAME,
+                                               .path = path,
                                                .detail = "it is not the two digits with which a hash begins" };
                 return oxl_oxen_report(x, &bad, err);
         }

@@ -555,7 +555,8 @@ static int check_version(struct oxl_journal *j, struct oxl_error *err)
 static int check_mode(struct oxl_journal *j, struct oxl_error *err)
 {
         bool same;
-        int r = mode_is(j, "PRAGMA journal_mode", j->wal ? "wal" : OXL_MUTANT(JOURNAL_DELETE) ? "delete" : "truncate", &same, err);
+        const char *other = OXL_MUTANT(JOURNAL_DELETE) ? "delete" : "truncate";
+        int r = mode_is(j, "PRAGMA journal_mode", j->wal ? "wal" : other, &same, err);
         if (r < 0)
                 return r;
         return same ? 0 : oxl_journal_damaged(j, "its journal mode is not the recorded one", err);

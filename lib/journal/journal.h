@@ -99,7 +99,8 @@ struct oxl_event {
 typedef int oxl_event_fn(void *ctx, const struct oxl_event *event, struct oxl_error *err);
 
 /* Calls @fn for each intent without outcome, oldest first, until one returns not 0, which is returned; rows are read before
- * the first call, so @fn may write.
+ * the first call, so @fn may write. They are made durable first (one sync, when there are any and this is no copy): a dead
+ * process may have left them in the cache.
  * Verifies the whole chain first: JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_open_intents(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
 

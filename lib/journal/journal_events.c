@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "base/hex.h"
+#include "durable/mutant.h"
 #include "journal/internal.h"
+#include "journal/schema.h"
 
 #define COLUMNS "seq, kind, intent, owner, verb, state, time, body, chain"
 
@@ -397,10 +399,26 @@ static int read_open(struct oxl_journal *j, struct rows *open, struct oxl_error 
         return r < 0 ? r : oxl_txn_commit(&t, err);
 }
 
+/* What was read may be in the cache only: its writer can have been killed between writing and syncing. Nobody may act on an
+ * intent that a power cut would take back, so a transaction of our own, which changes nothing, makes all before it durable.
+ * (A row with an equal value would not be written at all; the version always is.) */
+static int make_durable(struct oxl_journal *j, struct oxl_error *err)
+{
+        cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
+        char sql[64];
+        snprintf(sql, sizeof sql, "PRAGMA user_version=%d", (int)oxl_journal_migrations_count);
+        int r = oxl_txn_begin(&t, j, OXL_TXN_DURABLE, err);
+        if (r == 0)
+                r = oxl_journal_exec(j, sql, err);
+        return r < 0 ? r : oxl_txn_commit(&t, err);
+}
+
 int oxl_journal_open_intents(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err)
 {
         cleanup_rows struct rows open = { 0 };
         int r = read_open(j, &open, err);
+        if (r == 0 && open.n > 0 && !j->copy && !OXL_MUTANT(RECOVERY_BELIEVES_JOURNAL))
+                r = make_durable(j, err);
         return r < 0 ? r : call_all(&open, fn, ctx, err);
 }
 

@@ -3,7 +3,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "durable/mutant.h"
 #include "journal/internal.h"
+#include "os/fdio.h"
 #include "os/lock.h"
 #include "os/sys.h"
 
@@ -243,12 +245,29 @@ int oxl_txn_begin(struct oxl_txn *t, struct oxl_journal *j, enum oxl_txn_kind ki
         return 0;
 }
 
+/*
+ * The -wal's pages count as clean after their sync failed, and are not on the disk. Whoever opens the journal next would
+ * believe them, and put its own frames, which it can sync, behind a hole where a later reading of the disk stops. Best effort.
+ * The descriptor of another file than the -wal must not be closed here: POSIX locks. tests: crash/store_recovery.
+ */
+static void forget_cache(struct oxl_journal *j)
+{
+        int saved = errno;
+        cleanup_fd int dirfd = oxl_fd_open(AT_FDCWD, j->dir, O_RDONLY | O_DIRECTORY, 0);
+        cleanup_fd int fd = dirfd < 0 ? -1 : oxl_fd_open(dirfd, "journal.db-wal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        if (fd >= 0)
+                OXL_IGNORE(oxl_sys->fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "then the cache stays as it is");
+        errno = saved;
+}
+
 int oxl_txn_commit(struct oxl_txn *t, struct oxl_error *err)
 {
         struct oxl_journal *j = t->j;
         int r = oxl_journal_exec(j, "COMMIT", err);
         if (r < 0) {
                 oxl_txn_done(t);
+                if (j->poisoned && !OXL_MUTANT(JOURNAL_KEEPS_CACHE))
+                        forget_cache(j);
                 return r;
         }
         /* The row is there: a level that could not be set back now is set before the next durable transaction. */

@@ -15,8 +15,8 @@
  * After STAGED cancellation is ignored. An error then ends as ABORTED when the ref is known not to have moved, else as
  * OUTCOME_UNKNOWN, and recovery decides. An aborted commit may leave the new index: its content then simply counts as staged.
  *
- * Syncs of one commit of small files: pack, index, journal, versions/packs, .oxen-lite, ref, refs/heads: 7, and one
- * more for the header of a fresh -wal (ARCHITECTURE.md lists them; tests/cli/release-syncs.sh counts them).
+ * Syncs of one commit of small files: pack, index, journal, versions/packs, .oxen-lite, ref, refs/heads: 7, one more
+ * (versions/packs, before the intent) when it meets objects that are stored already, and one more for the header of a fresh -wal (ARCHITECTURE.md lists them; tests/cli/release-syncs.sh counts them).
  */
 #include <errno.h>
 #include <stdio.h>
@@ -231,6 +231,12 @@ static int stage_all(struct commit *c, struct oxl_error *err)
         struct oxl_digest digest;
         uint64_t size;
         int k = oxl_put_finish(c->changes.put, err);
+        /* Objects that were only found may have their names in the cache alone; the intent does not list them, so they must
+         * be durable before it. Always, so that every commit costs the same. (tests: crash/store, "commit after a killed add") */
+        if (k >= 0)
+                k = oxl_durable_mark(c->repo->durable, "versions/packs/lookup", err);
+        if (k >= 0 && !OXL_MUTANT(INTENT_BEFORE_FOUND))
+                k = oxl_durable_barrier(c->repo->durable, err);
         if (k < 0)
                 return k;
         k = oxl_index_stage(c->changes.edit, c->repo->durable, &c->index, &c->index_target, &digest, &size, err);

@@ -11,6 +11,7 @@
  *     ref already new                   -> rolled-forward whatever is missing: the commit was perhaps acknowledged; damage is
  *                                          named, for fsck to explain
  *   restore: finished, see restore.c.
+ *   repair: see recover_repair.c.
  *
  * An I/O error ends recovery with that error and leaves the intent: it proves nothing. Every directory that the
  * dead process may have renamed into is synced before the outcome is recorded, also when rolled back.
@@ -261,6 +262,9 @@ static int decide_commit(struct oxl_repo *r, const struct oxl_event *event, cons
         /* Where the ref is new the index was in place before it, and a later add may have replaced it since. */
         for (size_t n = 0; n < i->n_files; n++)
                 complete = complete && (found[n] <= FOUND_TEMP || (is_new && i->files[n].kind == OXL_INTENT_INDEX));
+        /* A branch that was there is gone: where rename is no single step, its new file is what was lost (crash/store, P1). */
+        if (complete && now.algo == OXL_ALGO_NONE)
+                is_old = true;
         if (is_new || (is_old && complete)) {
                 k = OXL_MUTANT(RECOVERY_DONE_FIRST) ? record(r, event, OXL_INTENT_ROLLED_FORWARD, i, found, "", err) : 0;
                 if (k >= 0)
@@ -318,6 +322,8 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
                 k = recover_commit(r, event, err);
         else if (strcmp(event->verb, "restore") == 0)
                 k = oxl_restore_recover(r, event, err);
+        else if (strcmp(event->verb, "repair") == 0)
+                k = oxl_repair_recover(r, event, err);
         else
                 return OXL_FAIL_WHY(err, FEATURE, "journal.db", "it has an interrupted operation of an unknown kind");
         if (k >= 0)
@@ -331,7 +337,7 @@ static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
         return oxl_owner_verdict(r->root_fd, owner);
 }
 
-static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
+static int sweep_below(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
                       struct oxl_sweep_report *report, unsigned depth, struct oxl_error *err)
 {
         int k = oxl_durable_sweep(r->durable, dir, options, report, err);
@@ -348,7 +354,7 @@ static int sweep_refs(struct oxl_repo *r, const char *dir, const struct oxl_swee
                 if (e.type != DT_DIR)
                         continue;
                 k = oxl_path_join(dir, e.name, &below, err);
-                if (k < 0 || (k = sweep_refs(r, below, options, report, depth + 1, err)) < 0)
+                if (k < 0 || (k = sweep_below(r, below, options, report, depth + 1, err)) < 0)
                         return k;
         }
         return more < 0 ? OXL_FAIL_OS(err, DIR_READ, dir) : 0;
@@ -375,7 +381,8 @@ static void sweep_own_folders(struct oxl_repo *r)
         struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = r, .uid = st.st_uid };
         for (size_t i = 0; i < OXL_ARRAY_LEN(dirs); i++)
                 OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
-        OXL_IGNORE(sweep_refs(r, "refs", &options, &report, 0, &ignored), "swept next time");
+        OXL_IGNORE(sweep_below(r, "refs", &options, &report, 0, &ignored), "swept next time");
+        OXL_IGNORE(sweep_below(r, "quarantine", &options, &report, 0, &ignored), "swept next time");
         oxl_owner_sweep(r->root_fd);
         if (report.removed > 0)
                 say_swept(r, &report);

@@ -37,7 +37,7 @@ struct workload {
         struct file files[FILES_MAX];
         const char *folders[3]; /* made beforehand */
         const char *swept[3];
-        bool fails;             /* run() is to fail, and nothing may ever be new */
+        bool fails; /* run() is to fail, and nothing may ever be new */
         bool (*run)(const struct workload *w, struct modelfs *fs);
 };
 
@@ -85,8 +85,7 @@ static const char *sweep_and_check(const char *folder)
         if (fd < 0)
                 return errno == ENOENT ? NULL : "O3: a folder cannot be opened";
         struct oxl_durable *d = NULL;
-        bool ok = oxl_durable_new(fd, ".", 1, &d, NULL) == 0 &&
-                  oxl_durable_sweep(d, "", &options, &report, NULL) == 0;
+        bool ok = oxl_durable_new(fd, ".", 1, &d, NULL) == 0 && oxl_durable_sweep(d, "", &options, &report, NULL) == 0;
         struct oxl_sweep_report again = { 0 };
         ok = ok && oxl_durable_sweep(d, "", &options, &again, NULL) == 0;
         oxl_durable_free(d);
@@ -251,35 +250,41 @@ static bool run_mkdir_race(const struct workload *w, struct modelfs *fs)
 #define HERE { "." }
 
 /* matrix 43, 44, 45, 46, 5, 13, 37, 70, and the failed fsync of 23 */
-static const struct workload replace = {
-        "replace", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, false, run_each };
-static const struct workload create = {
-        "create", { { "t", false, 1, 0, 1 } }, { NULL }, HERE, false, run_each };
-static const struct workload twice = {
-        "replace twice", { { "t", true, 1, 0, 1 }, { "u", false, 2, 0, 2 } }, { NULL }, HERE, false, run_each };
+static const struct workload replace = { "replace", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, false, run_each };
+static const struct workload create = { "create", { { "t", false, 1, 0, 1 } }, { NULL }, HERE, false, run_each };
+static const struct workload twice = { "replace twice", { { "t", true, 1, 0, 1 }, { "u", false, 2, 0, 2 } },
+                                       { NULL },        HERE,
+                                       false,           run_each };
 static const struct workload ancestors = {
-        "three new ancestors", { { "a/b/c/t", false, 1, 0, 1 } }, { NULL }, { "a/b/c" }, false, run_each };
-static const struct workload race = {
-        "mkdir race", { { "a/b/t", false, 1, 0, 1 } }, { NULL }, { "a/b" }, false, run_mkdir_race };
+        "three new ancestors", { { "a/b/c/t", false, 1, 0, 1 } }, { NULL }, { "a/b/c" }, false, run_each
+};
+static const struct workload race = { "mkdir race",  { { "a/b/t", false, 1, 0, 1 } }, { NULL }, { "a/b" }, false,
+                                      run_mkdir_race };
 static const struct workload batch = {
         "batch", { { "x/t", true, 1, 0, 1 }, { "x/u", false, 2, 0, 1 }, { "y/z/v", false, 3, 0, 1 } },
-        { "x" }, { "x", "y/z" }, false, run_batch };
+        { "x" }, { "x", "y/z" },
+        false,   run_batch
+};
 static const struct workload durable = {
         "repository", { { "repo/refs/heads/main", false, 1, 0, 1 }, { "repo/HEAD", true, 2, 0, 2 } },
-        { "repo" }, { "repo/refs/heads", "repo" }, false, run_durable };
-static const struct workload keep_mode = {
-        "keep mode", { { "t", true, 1, 0640, 1 } }, { NULL }, HERE, false, run_keeping_mode };
-static const struct workload no_replace = {
-        "no replace", { { "t", false, 1, 0, 1 } }, { NULL }, HERE, false, run_no_replace };
-static const struct workload cancelled = {
-        "cancelled reader", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, true, run_cancelled };
-static const struct workload failing_sync = {
-        "failing fsync", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, true, run_failing_sync };
+        { "repo" },   { "repo/refs/heads", "repo" },
+        false,        run_durable
+};
+static const struct workload keep_mode = { "keep mode",     { { "t", true, 1, 0640, 1 } }, { NULL }, HERE, false,
+                                           run_keeping_mode };
+static const struct workload no_replace = { "no replace",  { { "t", false, 1, 0, 1 } }, { NULL }, HERE, false,
+                                            run_no_replace };
+static const struct workload cancelled = { "cancelled reader", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, true,
+                                           run_cancelled };
+static const struct workload failing_sync = { "failing fsync", { { "t", true, 1, 0, 1 } }, { NULL }, HERE, true,
+                                              run_failing_sync };
 static const struct workload swept_meanwhile = {
-        "swept meanwhile", { { "t", true, 1, 0, 1 } }, { NULL }, { NULL }, false, run_swept_meanwhile };
+        "swept meanwhile", { { "t", true, 1, 0, 1 } }, { NULL }, { NULL }, false, run_swept_meanwhile
+};
 
-static const struct workload *const all[] = { &replace,    &create,    &twice,     &ancestors,    &race,           &batch,
-                                              &durable,    &keep_mode, &no_replace, &cancelled, &failing_sync, &swept_meanwhile };
+static const struct workload *const all[] = { &replace,    &create,    &twice,        &ancestors,
+                                              &race,       &batch,     &durable,      &keep_mode,
+                                              &no_replace, &cancelled, &failing_sync, &swept_meanwhile };
 
 /* --- running ------------------------------------------------------------------------------------------------------------ */
 

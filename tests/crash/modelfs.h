@@ -116,7 +116,10 @@ void modelfs_unwatch(struct modelfs *fs);
  * written. */
 void modelfs_fail_sync(struct modelfs *fs, unsigned n);
 
-uint64_t modelfs_states(const struct modelfs *fs);     /* different crash states that the oracle saw */
+/* Has that sync not come yet? */
+bool modelfs_sync_will_fail(const struct modelfs *fs);
+
+uint64_t modelfs_states(const struct modelfs *fs); /* different crash states that the oracle saw */
 uint64_t modelfs_violations(const struct modelfs *fs);
 const char *modelfs_first_violation(const struct modelfs *fs); /* NULL: none */
 uint64_t modelfs_first_violation_op(const struct modelfs *fs);

@@ -233,8 +233,8 @@ static size_t find_clusters(const struct modelfs *fs, const struct selection *s,
         for (size_t i = 0; i < s->n; i++) {
                 const struct mop *op = &fs->log[s->ops[i]];
                 size_t k = 0;
-                while (k < i && (op->kind >= MOP_ADD || fs->log[s->ops[k]].kind >= MOP_ADD ||
-                                 fs->log[s->ops[k]].ino != op->ino))
+                while (k < i &&
+                       (op->kind >= MOP_ADD || fs->log[s->ops[k]].kind >= MOP_ADD || fs->log[s->ops[k]].ino != op->ino))
                         k++;
                 ret[i] = k < i ? ret[k] : n++;
         }
@@ -353,7 +353,12 @@ static void op_text(const struct modelfs *fs, const struct mop *op, char *ret, s
 char *modelfs_last(const struct modelfs *fs)
 {
         char *text = mfs_alloc(1200);
-        if (fs->log_n > 0)
+        char path[512] = "";
+        if (fs->last_is_sync && fs->last_synced)
+                path_of(&fs->now, fs->last_synced, path, sizeof path);
+        if (fs->last_is_sync)
+                snprintf(text, 1200, "sync %s", path);
+        else if (fs->log_n > 0)
                 op_text(fs, &fs->log[fs->log_n - 1], text, 1200);
         return text;
 }
@@ -362,8 +367,8 @@ static void explain(const struct modelfs *fs, const struct selection *s, const c
 {
         if (!getenv("OXL_CRASH_EXPLAIN"))
                 return;
-        fprintf(stderr, "generation %u, after operation %llu: %s; not yet durable, * reached the disk:\n", fs->generation,
-                (unsigned long long)fs->ops, broken);
+        fprintf(stderr, "generation %u, after operation %llu: %s; not yet durable, * reached the disk:\n",
+                fs->generation, (unsigned long long)fs->ops, broken);
         for (size_t i = 0; i < s->n; i++) {
                 char text[1200];
                 op_text(fs, &fs->log[s->ops[i]], text, sizeof text);
@@ -381,6 +386,7 @@ void modelfs_do(struct modelfs *fs, struct mop op)
         }
         fs->log[fs->log_n++] = op;
         fs->ops++;
+        fs->last_is_sync = false;
         mimage_apply(&fs->now, &op, SIZE_MAX);
         modelfs_try_crashes(fs);
 }
@@ -413,6 +419,17 @@ void modelfs_fold(struct modelfs *fs)
         free(names);
 }
 
+void modelfs_drop_cache(struct modelfs *fs, uint32_t ino)
+{
+        if (S_ISDIR(fs->now.inodes[ino]->mode))
+                return;
+        modelfs_fold(fs);
+        mimage_take_inode(&fs->now, &fs->base, ino);
+        for (size_t i = 0; i < fs->log_n; i++)
+                if (fs->log[i].kind < MOP_ADD && fs->log[i].ino == ino)
+                        mimage_apply(&fs->now, &fs->log[i], SIZE_MAX);
+}
+
 static void *copy_bytes(const void *p, size_t n)
 {
         return p ? memcpy(mfs_alloc(n), p, n) : NULL;
@@ -426,6 +443,8 @@ struct modelfs *modelfs_clone(const struct modelfs *fs)
         mimage_copy(&c->base, &fs->base);
         mimage_copy(&c->now, &fs->now);
         next_life(c, fs);
+        c->last_is_sync = fs->last_is_sync;
+        c->last_synced = fs->last_synced;
         c->log = mfs_alloc(fs->log_n * sizeof *c->log);
         c->log_n = c->log_cap = fs->log_n;
         for (size_t i = 0; i < fs->log_n; i++) {
@@ -539,6 +558,11 @@ void modelfs_ack(struct modelfs *fs)
 void modelfs_fail_sync(struct modelfs *fs, unsigned n)
 {
         fs->fail_sync = n;
+}
+
+bool modelfs_sync_will_fail(const struct modelfs *fs)
+{
+        return fs->fail_sync > 0;
 }
 
 uint64_t modelfs_states(const struct modelfs *fs)

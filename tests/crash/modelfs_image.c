@@ -162,6 +162,13 @@ static struct minode *inode_own(struct mimage *im, uint32_t ino)
         return node;
 }
 
+void mimage_take_inode(struct mimage *im, const struct mimage *from, uint32_t ino)
+{
+        from->inodes[ino]->refs++;
+        inode_unref(im->inodes[ino]);
+        im->inodes[ino] = from->inodes[ino];
+}
+
 uint32_t mimage_new_inode(struct mimage *im, mode_t mode)
 {
         if (im->n == im->cap) {
@@ -254,21 +261,11 @@ void mimage_apply(struct mimage *im, const struct mop *op, size_t torn)
 {
         size_t n = op->n < torn ? op->n : torn;
         switch (op->kind) {
-        case MOP_WRITE:
-                write_bytes(inode_own(im, op->ino), op->at, op->data, n);
-                break;
-        case MOP_SIZE:
-                set_size(inode_own(im, op->ino), op->at);
-                break;
-        case MOP_ATTR:
-                set_attr(inode_own(im, op->ino), op);
-                break;
-        case MOP_ADD:
-                name_set(im, op->dir, op->name, op->ino);
-                break;
-        case MOP_DEL:
-                name_del(im, op->dir, op->name);
-                break;
+        case MOP_WRITE: write_bytes(inode_own(im, op->ino), op->at, op->data, n); break;
+        case MOP_SIZE: set_size(inode_own(im, op->ino), op->at); break;
+        case MOP_ATTR: set_attr(inode_own(im, op->ino), op); break;
+        case MOP_ADD: name_set(im, op->dir, op->name, op->ino); break;
+        case MOP_DEL: name_del(im, op->dir, op->name); break;
         case MOP_RENAME:
                 name_del(im, op->dir, op->name);
                 name_set(im, op->dir2, op->name2, op->ino);

@@ -54,10 +54,10 @@ enum mop_kind { MOP_WRITE, MOP_SIZE, MOP_ATTR, MOP_ADD, MOP_DEL, MOP_RENAME };
 
 struct mop {
         enum mop_kind kind;
-        uint32_t ino;        /* the inode changed, or the one that a name leads to */
-        uint32_t dir, dir2;  /* where a name changed; RENAME: from, to */
+        uint32_t ino;       /* the inode changed, or the one that a name leads to */
+        uint32_t dir, dir2; /* where a name changed; RENAME: from, to */
         char *name, *name2;
-        uint64_t at;         /* WRITE: offset; SIZE: new size */
+        uint64_t at; /* WRITE: offset; SIZE: new size */
         size_t n;
         uint8_t *data;
         mode_t mode;
@@ -77,6 +77,8 @@ uint32_t mimage_new_inode(struct mimage *im, mode_t mode);
 struct mentry *mimage_find(const struct mimage *im, uint32_t dir, const char *name);
 unsigned mimage_links(const struct mimage *im, uint32_t ino);
 
+/* Makes inode @ino that of @from. */
+void mimage_take_inode(struct mimage *im, const struct mimage *from, uint32_t ino);
 /* Reads within the size. */
 void minode_read(const struct minode *node, uint64_t at, void *buf, size_t n);
 
@@ -139,6 +141,8 @@ struct modelfs {
         int64_t clock;
         bool network;
         uint64_t ops;
+        bool last_is_sync;
+        uint32_t last_synced; /* 0: syncfs */
 };
 
 extern struct modelfs *modelfs_mounted;
@@ -149,5 +153,8 @@ void modelfs_try_crashes(struct modelfs *fs);
 
 /* Moves into the base what is durable and comes after nothing pending in the same inode or directory. */
 void modelfs_fold(struct modelfs *fs);
+
+/* What is clean in the cache is read from the disk again: lost pages are seen to be lost. */
+void modelfs_drop_cache(struct modelfs *fs, uint32_t ino);
 
 #endif

@@ -43,7 +43,11 @@ static void do_op(struct mop op)
 
 static void do_attr(uint32_t ino, struct minode want)
 {
-        do_op((struct mop){ .kind = MOP_ATTR, .ino = ino, .mode = want.mode, .uid = want.uid, .gid = want.gid,
+        do_op((struct mop){ .kind = MOP_ATTR,
+                            .ino = ino,
+                            .mode = want.mode,
+                            .uid = want.uid,
+                            .gid = want.gid,
                             .mtime = want.mtime });
 }
 
@@ -441,8 +445,7 @@ static ssize_t m_getdents(int fd, void *buf, size_t n)
                 head.d_type = (unsigned char)IFTODT(node_of(e->ino)->mode);
                 memset((char *)buf + filled, 0, len);
                 memcpy((char *)buf + filled, &head, offsetof(struct dirent64, d_name));
-                memcpy((char *)buf + filled + offsetof(struct dirent64, d_name), e->name->text,
-                       strlen(e->name->text));
+                memcpy((char *)buf + filled + offsetof(struct dirent64, d_name), e->name->text, strlen(e->name->text));
                 filled += len;
                 ofd->pos = e->id;
         }
@@ -492,13 +495,14 @@ static ssize_t path_of_fd(int fd, char *buf, size_t n)
                 size_t k = 0;
                 while (k < node->n && node->entries[k].ino != ino)
                         k++;
-                if (k == node->n || snprintf(longer, sizeof longer, "/%s%s", node->entries[k].name->text, path) >= PATH_MAX)
+                if (k == node->n ||
+                    snprintf(longer, sizeof longer, "/%s%s", node->entries[k].name->text, path) >= PATH_MAX)
                         return fail(k == node->n ? ENOENT : ENAMETOOLONG);
-                strcpy(path, longer);
+                memcpy(path, longer, sizeof path);
                 ino = dir;
         }
         if (!path[0])
-                strcpy(path, "/");
+                path[0] = '/', path[1] = 0;
         n = n < strlen(path) ? n : strlen(path);
         memcpy(buf, path, n);
         return (ssize_t)n;
@@ -562,8 +566,12 @@ static int m_renameat2(int fromfd, const char *from, int tofd, const char *to, u
         if (a.ino == b.ino)
                 return 0; /* two names of one file: nothing happens, both stay */
         if (the_fs()->profile != MODELFS_P1) {
-                do_op((struct mop){ .kind = MOP_RENAME, .ino = a.ino, .dir = a.dir, .name = text_copy(a.name),
-                                    .dir2 = b.dir, .name2 = text_copy(b.name) });
+                do_op((struct mop){ .kind = MOP_RENAME,
+                                    .ino = a.ino,
+                                    .dir = a.dir,
+                                    .name = text_copy(a.name),
+                                    .dir2 = b.dir,
+                                    .name2 = text_copy(b.name) });
                 return 0;
         }
         if (b.ino)
@@ -627,8 +635,12 @@ static int m_fstatfs(int fd, struct statfs *ret)
 {
         if (!ofd_of(fd))
                 return fail(EBADF);
-        *ret = (struct statfs){ .f_type = the_fs()->network ? 0x6969 : 0xef53, .f_bsize = MODELFS_PAGE, .f_blocks = 1 << 20, .f_bfree = 1 << 19,
-                                .f_bavail = 1 << 19, .f_namelen = NAME_MAX };
+        *ret = (struct statfs){ .f_type = the_fs()->network ? 0x6969 : 0xef53,
+                                .f_bsize = MODELFS_PAGE,
+                                .f_blocks = 1 << 20,
+                                .f_bfree = 1 << 19,
+                                .f_bavail = 1 << 19,
+                                .f_namelen = NAME_MAX };
         return 0;
 }
 
@@ -697,6 +709,8 @@ static int sync_ops(uint32_t ino, bool data_only)
                 op->lost = failing && is_data(op); /* clean in the cache, never on the disk */
         }
         fs->ops++;
+        fs->last_is_sync = true;
+        fs->last_synced = ino;
         modelfs_fold(fs);
         modelfs_try_crashes(fs);
         return failing ? fail(EIO) : 0;
@@ -727,8 +741,11 @@ static int m_sync_file_range(int fd, off_t at, off_t n, unsigned flags)
 
 static int m_fadvise(int fd, off_t at, off_t n, int advice)
 {
-        (void)at, (void)n, (void)advice;
-        return ofd_of(fd) ? 0 : EBADF;
+        const struct mofd *ofd = ofd_of(fd);
+        (void)at, (void)n;
+        if (ofd && advice == POSIX_FADV_DONTNEED)
+                modelfs_drop_cache(the_fs(), ofd->ino);
+        return ofd ? 0 : EBADF;
 }
 
 /* --- locks --------------------------------------------------------------------------------------------------------------- */

@@ -80,8 +80,9 @@ static const char *first_loss(const struct mode *m, enum modelfs_profile profile
         sqlite3_close(db);
         const char *first = modelfs_first_violation(fs);
         *ret_states = modelfs_states(fs);
-        print_message("%-9s %-7s %6llu states, %llu violations%s%s\n", m->journal, m->sync, (unsigned long long)*ret_states,
-                      (unsigned long long)modelfs_violations(fs), first ? ": " : "", first ? first : "");
+        print_message("%-9s %-7s %6llu states, %llu violations%s%s\n", m->journal, m->sync,
+                      (unsigned long long)*ret_states, (unsigned long long)modelfs_violations(fs), first ? ": " : "",
+                      first ? first : "");
         modelfs_free(fs);
         return first;
 }

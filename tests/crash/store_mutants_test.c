@@ -34,6 +34,11 @@ static const struct {
         { "recovery: no barrier", OXL_MUTANT_RECOVERY_WITHOUT_BARRIER, "recover: pack named", "O", false },
         { "recovery: outcome first", OXL_MUTANT_RECOVERY_DONE_FIRST, "recover: pack named", "O", false },
         { "recovery: bytes not synced again", OXL_MUTANT_NO_REOPEN_FSYNC, "recover: pack copied back", "O", false },
+        { "add: index believed", OXL_MUTANT_ADD_BELIEVES_INDEX, "add after an add killed late", "O2", false },
+        { "recovery: restored files believed", OXL_MUTANT_RESTORE_BELIEVES_FILES, "restore", "O", true },
+        { "intent before found objects are durable", OXL_MUTANT_INTENT_BEFORE_FOUND, "commit after a killed add", "O",
+          false },
+        { "recovery: intent believed", OXL_MUTANT_RECOVERY_BELIEVES_JOURNAL, "recover: intent written", "O4", false },
         { "undo: no barrier", OXL_MUTANT_ROLLBACK_WITHOUT_BARRIER, "recover: undo", "O3", false },
 };
 
@@ -43,13 +48,14 @@ static void each_mutant_is_caught(void **state)
         for (size_t i = 0; i < OXL_ARRAY_LEN(mutants); i++) {
                 const struct lab_workload *w = lab_find(mutants[i].by);
                 assert_non_null(w);
-                struct lab_plan plan = { .mutant = mutants[i].mutant, .stop_at_first = true, .kills = mutants[i].kills,
-                                         .sample = 1 };
+                struct lab_plan plan = {
+                        .mutant = mutants[i].mutant, .stop_at_first = true, .kills = mutants[i].kills, .sample = 1
+                };
                 struct lab_result r = lab_run(w, &plan);
                 const char *seen = r.first ? r.first : r.ran ? "nothing" : "the workload failed";
                 bool caught = strncmp(seen, mutants[i].promise, strlen(mutants[i].promise)) == 0;
-                print_message("%s %-38s by '%s' after %llu states: %s\n", caught ? "caught  " : "SURVIVES", mutants[i].name,
-                              w->name, (unsigned long long)r.states, seen);
+                print_message("%s %-38s by '%s' after %llu states: %s\n", caught ? "caught  " : "SURVIVES",
+                              mutants[i].name, w->name, (unsigned long long)r.states, seen);
                 survivors += !caught;
         }
         assert_int_equal(survivors, 0);

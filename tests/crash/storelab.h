@@ -51,7 +51,9 @@ struct lab_workload {
         struct lab_version versions[LAB_VERSIONS + 1];
         unsigned char after_ack[LAB_ACKS]; /* the version that each number of acknowledgements promises */
         unsigned acks;
+        bool heavy;                   /* less than all subsets, but in OXL_DEEP */
         bool network;                 /* the file system says NFS: journal without WAL */
+        bool from_first_ack;          /* before that, somebody else's unsynced files may be torn */
         bool no_repo;                 /* before the first acknowledgement there may be none */
         bool (*setup)(struct lab *l); /* durable before the watching begins */
         bool (*run)(struct lab *l);   /* calls lab_ack after each verb */
@@ -63,6 +65,7 @@ struct lab_workload {
 
 extern const struct lab_workload lab_workloads[];
 extern const size_t lab_workloads_count;
+extern const struct lab_workload lab_failing; /* not in the table: see lab_failing_sync */
 const struct lab_workload *lab_find(const char *name);
 
 struct lab_plan {
@@ -102,7 +105,7 @@ void lab_print(const char *kind, const struct lab_workload *w, const struct lab_
 
 /* --- for workloads --- */
 void lab_ack(struct lab *l);
-struct oxl_repo *lab_open(void); /* NULL: failed */
+struct oxl_repo *lab_open(void);        /* NULL: failed */
 bool lab_put(const struct lab_file *f); /* as a new file, durable only when synced */
 bool lab_put_version(const struct lab *l, unsigned version);
 bool lab_is(const char *path, unsigned seed, size_t size);
@@ -112,6 +115,9 @@ bool lab_commit(struct oxl_repo *r, unsigned version, bool all);
 /* Runs @verb on the disk of now and goes on with the disk of the moment when its process was killed: after (or just before) the
  * first operation whose words contain @last and, when not NULL, @and. */
 bool lab_die_in(struct lab *l, bool (*verb)(struct lab *l), bool before, const char *last, const char *and);
+/* The sync of "commit, one sync fails" that fails, from 1; false afterwards: there were fewer. */
+extern unsigned lab_failing_sync;
+bool lab_sync_failed(void);
 /* Everything that is there is durable. */
 void lab_settle(struct lab *l);
 

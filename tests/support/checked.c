@@ -189,7 +189,8 @@ static int collect(void *ctx, const struct oxl_finding *f, struct oxl_error *err
 int checked_run(struct checked *k)
 {
         struct oxl_error err = OXL_ERROR_INIT;
-        struct oxl_check_options options = { .quick = k->quick };
+        struct oxl_check_options options = k->limits;
+        options.quick = options.quick || k->quick;
         forget(k);
         k->result = (struct oxl_check_result){ 0 };
         int r = oxl_check_run(k->place, &k->options, &options, collect, k, &k->result, &err);

@@ -22,6 +22,7 @@ struct checked {
         struct oxl_check_result result;
         struct oxl_repo_options options;
         bool quick;
+        struct oxl_check_options limits; /* of checked_run */
 };
 
 /* Two commits on main, a tag and a second branch on the first; packed and loose blobs; a staged file; a lookup over all

@@ -779,6 +779,7 @@ static void a_writer_at_work_is_no_finding(void **state)
 static void fail_each(struct checked *k, const char *name, int os, bool for_ever)
 {
         run(k);
+        k->result.extent.read_ms = 0; /* the one thing that differs from run to run */
         const struct oxl_check_result sound = k->result;
         for (unsigned n = 1;; n++) {
                 const struct fault_plan plan = { .only = name, .nth = n, .os = os, .for_ever = for_ever };
@@ -788,6 +789,7 @@ static void fail_each(struct checked *k, const char *name, int os, bool for_ever
                 if (!fired)
                         break;
                 bool clean = r == 0 && k->result.unreadable == 0;
+                k->result.extent.read_ms = 0;
                 bool all = memcmp(&sound, &k->result, sizeof sound) == 0;
                 for (size_t i = 0; i < k->n_found; i++)
                         damage = damage || k->found[i].problem != OXL_P_UNREADABLE;

@@ -41,6 +41,9 @@ struct oxl_finding { /* borrowed for the call */
         uint64_t affects_total;
         int os;        /* errno of unreadable, else 0 */
         bool repaired; /* good bytes are in its place by now */
+        bool exists;   /* something is at the path: */
+        uint64_t size, inode;
+        int64_t mtime_ns; /* since 1970; an inode number alone may be used again */
 };
 
 OXL_API const char *oxl_problem_slug(enum oxl_problem p);

@@ -3,9 +3,9 @@
  * Oxen stores: checks, and heals, the version store of a real Oxen repository (.oxen/versions/files) as it is.
  *
  * What can be verified is verified: each blob against the XXH3-128 in its path. Derived files, chunks of an upload in progress and
- * manifests are known names that cannot be verified: counted, never blamed. Nothing is ever deleted; repair moves a damaged blob to a
- * quarantine folder outside of the Oxen repository and puts verified good bytes in its place by an atomic write. RocksDB and
- * LMDB files are never opened. Facts of the format: docs/OXEN.md.
+ * manifests are known names that cannot be verified: counted, never blamed. Nothing is ever deleted; repair copies a damaged blob to a
+ * quarantine folder outside of the Oxen repository and, where it has them, puts verified good bytes in its place by an atomic
+ * write. RocksDB and LMDB files are never opened. Facts of the format: docs/OXEN.md.
  *
  * An I/O error is UNREADABLE, never damage. Locks: none (Oxen has none across processes). Threads: one check per call; reentrant.
  */
@@ -29,14 +29,19 @@ struct oxl_oxen_result {
         uint64_t blobs, bytes;      /* verified */
         uint64_t unverifiable;      /* derived files, chunks, manifests, databases: known, not checked */
         uint64_t temps, temp_bytes; /* Oxen's two temp shapes: reported, not swept here */
-        uint64_t findings, unreadable;
-        uint64_t quarantined, healed;
-        char *quarantine;           /* owned; folder that holds what was moved, or NULL */
+        uint64_t findings;          /* severity warning and above, healed ones and unreadable ones included */
+        uint64_t unreadable;
+        uint64_t quarantined, healed; /* a file without a good copy is quarantined as a copy, and stays */
+        char *quarantine;             /* owned; folder that holds the copies, or NULL: there are none */
 };
 OXL_API void oxl_oxen_result_done(struct oxl_oxen_result *r);
 
-/* Checks the Oxen repository @dir (with .oxen), its .oxen folder, or a bare version store. Findings as fsck's, paths relative to the
- * store. 0 when it ran to its end. REPO_NOT_FOUND, CANCELLED, NOMEM, what @fn returns. */
+/* Checks the Oxen repository @dir (with .oxen), its .oxen folder, or a bare version store. Findings as fsck's; paths are relative
+ * to .oxen, to a bare store, or begin as config.toml's versions_path does. With repair a finding that can be acted on comes
+ * after the walk, when it is known what became of it (`repaired`); at most 16,384 are acted on in a run.
+ * 0 when it ran to its end. REPO_NOT_FOUND; DIR_OPEN, DIR_READ, FILE_STAT of @dir or of `from`; CANCELLED, NOMEM, what @fn returns;
+ * of repair OXEN_STATE (no place for it, or inside of the repository) and failed writes: all findings were reported before, and
+ * what was healed stays so. *ret is written in any case. */
 OXL_API OXL_MUST_CHECK int oxl_oxen_check(const char *dir, const struct oxl_oxen_options *options, oxl_finding_fn *fn,
                                           void *fn_ctx, struct oxl_oxen_result *ret, struct oxl_error *err);
 

@@ -46,6 +46,9 @@ struct oxl_repair_result {
         struct oxl_check_result before; /* of the check that found the items */
         uint64_t healed, rebuilt, left, stale, proposed;
         bool over_budget;         /* nothing was done: --force */
+        bool memory_suspect;      /* nothing was done: a file read differently each time */
+        uint64_t failed;          /* items that an I/O error kept from being repaired */
+        struct oxl_check_result after; /* of the check that ended the repair; as before when nothing was done */
         char quarantine[32];      /* id for undo; "" when nothing was moved */
 };
 

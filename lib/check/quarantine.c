@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Quarantine: what repair replaced, and why. One folder per run, one numbered folder per file:
+ *
+ *      quarantine/<id>/<n>/note   JSON: finding, slug, path, expected, actual, size, inode, source, object
+ *      quarantine/<id>/<n>/data   the file itself (a second link to it, or a copy where the file system has no links)
+ *
+ * The note is durable before the link is made, and both are before anything is put over the file. What a crash
+ * leaves: a note
+ * without data, or data that is still in its place as well; recovery takes both away.
+ * Only undo and purge take anything out. Undo keeps what it replaces, too, under a new id.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include <oxenlite/json.h>
+
+#include "check/repair.h"
+#include "durable/remove.h"
+#include "objects/loose.h"
+#include "objects/pack.h"
+#include "objects/scan.h"
+#include "repo/index.h"
+
+#define TOP "quarantine"
+#define NOTE_SCHEMA "oxen-lite.quarantine/1"
+
+enum { FOLDER_BYTES = 64 };
+
+static void json_done(struct oxl_json **j)
+{
+        oxl_json_free(*j);
+}
+
+/* --- putting in --- */
+
+/* Sorted by time for people; the random part keeps two runs of one second apart. */
+int oxl_quarantine_begin(struct oxl_repair *p, struct oxl_error *err)
+{
+        struct timespec now = { 0 };
+        struct tm tm = { 0 };
+        uint8_t random[4];
+        size_t n = 0;
+        if (p->result.quarantine[0])
+                return 0;
+        if (oxl_random_bytes(random, sizeof random) < 0)
+                return OXL_FAIL_OS(err, RANDOM, TOP);
+        OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_REALTIME, &now), "cannot fail for this clock");
+        if (gmtime_r(&now.tv_sec, &tm))
+                n = strftime(p->result.quarantine, sizeof p->result.quarantine, "%Y%m%dT%H%M%S-", &tm);
+        oxl_hex_encode(random, sizeof random, p->result.quarantine + n);
+        return 0;
+}
+
+static int print_note(const struct oxl_repair_find *f, const char *path, const char *source, const struct stat *st,
+                      char **ret, struct oxl_error *err)
+{
+        cleanup(json_done) struct oxl_json *j = oxl_json_object();
+        oxl_json_set_string(j, "schema", NOTE_SCHEMA);
+        oxl_json_set_string(j, "finding", f->id);
+        oxl_json_set_string(j, "slug", f->problem ? oxl_problem_slug(f->problem) : "undo");
+        oxl_json_set_name(j, "path", path, strlen(path));
+        oxl_json_set_string(j, "object", f->object && f->object[0] ? f->object : NULL);
+        oxl_json_set_string(j, "expected", f->expected ? f->expected : "");
+        oxl_json_set_string(j, "actual", f->actual ? f->actual : "");
+        oxl_json_set_u64(j, "size", (uint64_t)st->st_size);
+        oxl_json_set_u64(j, "inode", (uint64_t)st->st_ino);
+        oxl_json_set_name(j, "source", source, strlen(source));
+        return oxl_json_print(j, ret, err);
+}
+
+static int stage_sink(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
+{
+        return bytes ? oxl_stage_write(ctx, bytes, n, err) : oxl_stage_skip(ctx, n, err);
+}
+
+/* Where there are no links. */
+static int copy_file(struct oxl_repair *p, const char *path, const char *folder, const char *data,
+                     struct oxl_error *err)
+{
+        struct oxl_stage *stage = NULL;
+        uint64_t bytes;
+        cleanup_fd int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        if (fd < 0)
+                return OXL_FAIL_OS(err, FILE_OPEN, path);
+        int r = oxl_stage_open(p->durable, folder, "data", 0, &stage, err);
+        if (r == 0)
+                r = oxl_fd_scan(fd, path, NULL, stage_sink, stage, p->options->cancel, &bytes, err);
+        if (r == 0)
+                r = oxl_stage_sync(stage, err);
+        if (r == 0)
+                r = oxl_stage_publish(stage, data, true, err);
+        oxl_stage_free(stage);
+        return r;
+}
+
+static int link_file(struct oxl_repair *p, const char *path, const char *folder, struct oxl_error *err)
+{
+        char data[FOLDER_BYTES + 8];
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        snprintf(data, sizeof data, "%s/data", folder);
+        int r = oxl_durable_link(p->durable, path, data, &why);
+        if (r < 0 && why.code == OXL_E_FILE_LINK && (why.os == EPERM || why.os == EMLINK || why.os == EOPNOTSUPP))
+                r = copy_file(p, path, folder, data, err);
+        else if (r < 0)
+                return oxl_error_copy(err, &why);
+        /* CRASH: the file has two names, or one; it is in its place either way */
+        return r < 0 ? r : oxl_durable_barrier(p->durable, err);
+}
+
+int oxl_quarantine_keep(struct oxl_repair *p, const struct oxl_repair_find *f, const char *path, const char *source,
+                        struct oxl_error *err)
+{
+        char folder[FOLDER_BYTES], name[FOLDER_BYTES + 8];
+        cleanup_free char *note = NULL;
+        struct stat st;
+        if (oxl_fd_stat_at(p->root_fd, path, &st) < 0)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
+        if (!S_ISREG(st.st_mode))
+                return OXL_FAIL_WHY(err, UNSUPPORTED, path, "it is not a regular file: move it away");
+        int r = oxl_quarantine_begin(p, err);
+        if (r == 0)
+                r = print_note(f, path, source, &st, &note, err);
+        if (r < 0)
+                return r;
+        snprintf(folder, sizeof folder, TOP "/%s/%u", p->result.quarantine, ++p->serial);
+        snprintf(name, sizeof name, "%s/note", folder);
+        r = oxl_durable_write(p->durable, name, note, strlen(note), err);
+        return r < 0 ? r : link_file(p, path, folder, err);
+}
+
+int oxl_quarantine_drop(struct oxl_repair *p, const char *path, struct oxl_error *err)
+{
+        struct stat st;
+        if (oxl_fd_stat_at(p->root_fd, path, &st) < 0)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
+        int r = oxl_durable_unlink(p->durable, path, st.st_dev, st.st_ino, err);
+        return r < 0 ? r : oxl_durable_barrier(p->durable, err);
+}
+
+/* --- looking through it --- */
+
+static int compare_text(const void *a, const void *b)
+{
+        return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The names in @dir, in order; *ret owns them, ends with NULL. An absent folder has none. */
+static int list_names(int root_fd, const char *dir, char ***ret, struct oxl_error *err)
+{
+        cleanup_dir struct oxl_dir d = OXL_DIR_INIT;
+        struct oxl_dirent e;
+        size_t n = 0;
+        int more;
+        char **names = calloc(1, sizeof *names);
+        *ret = names;
+        if (!names)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        cleanup_fd int fd = oxl_open_beneath(root_fd, dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+                return 0;
+        if (fd < 0 || oxl_dir_open(&d, fd) < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, dir);
+        while ((more = oxl_dir_next(&d, &e)) > 0) {
+                char *name = strdup(e.name), **grown = reallocarray(names, n + 2, sizeof *names);
+                if (grown)
+                        *ret = names = grown;
+                if (!name || !grown) {
+                        free(name);
+                        return OXL_FAIL_PLAIN(err, NOMEM);
+                }
+                names[n++] = name;
+                names[n] = NULL;
+        }
+        if (more < 0)
+                return OXL_FAIL_OS(err, DIR_READ, dir);
+        if (n > 1)
+                qsort(names, n, sizeof *names, compare_text);
+        return 0;
+}
+
+static void names_free(char ***names)
+{
+        for (char **name = *names; name && *name; name++)
+                free(*name);
+        free(*names);
+}
+
+static int visit_entry(int root_fd, const char *id, const char *n, oxl_quarantine_each_fn *fn, void *ctx,
+                       struct oxl_error *err)
+{
+        cleanup_free char *folder = NULL, *path = NULL;
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        cleanup(json_done) struct oxl_json *note = NULL;
+        struct stat st;
+        if (asprintf(&folder, TOP "/%s/%s", id, n) < 0 || asprintf(&path, "%s/note", folder) < 0)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        if (oxl_fd_stat_at(root_fd, folder, &st) < 0 || !S_ISDIR(st.st_mode))
+                return 0;
+        int r = oxl_repo_read_file(root_fd, path, &text, NULL);
+        if (r == 0 && oxl_json_parse(oxl_buf_text(&text), text.len, path, &note, NULL) < 0)
+                note = NULL;
+        return fn(ctx, folder, id, note, err);
+}
+
+int oxl_quarantine_each(int root_fd, const char *only, oxl_quarantine_each_fn *fn, void *ctx, struct oxl_error *err)
+{
+        cleanup(names_free) char **ids = NULL;
+        int r = list_names(root_fd, TOP, &ids, err);
+        for (char **id = ids; r == 0 && id && *id; id++) {
+                cleanup(names_free) char **entries = NULL;
+                cleanup_free char *dir = NULL;
+                if (only && strcmp(only, *id) != 0)
+                        continue;
+                if (asprintf(&dir, TOP "/%s", *id) < 0)
+                        return OXL_FAIL_PLAIN(err, NOMEM);
+                r = list_names(root_fd, dir, &entries, err);
+                for (char **n = entries; r == 0 && n && *n; n++)
+                        r = visit_entry(root_fd, *id, *n, fn, ctx, err);
+        }
+        return r;
+}
+
+/* --- a repository to work on --- */
+
+struct session {
+        struct oxl_repair p;
+        struct oxl_repo *repo;
+};
+
+static void session_done(struct session *s)
+{
+        if (s->repo && s->repo->owner)
+                oxl_owner_unlock(s->repo->owner, OXL_LOCK_GC);
+        oxl_repo_close(s->repo);
+}
+
+static int session_open(struct session *s, const char *start, const struct oxl_repo_options *options, bool write,
+                        struct oxl_error *err)
+{
+        int r = oxl_repo_open(start, options, &s->repo, err);
+        if (r == 0 && write)
+                r = oxl_repo_lock_writer(s->repo, err);
+        if (r == 0 && write)
+                r = oxl_owner_lock(s->repo->owner, OXL_LOCK_GC, true, s->repo->options.wait_ms, s->repo->options.cancel,
+                                   err);
+        if (r == 0)
+                r = oxl_repo_objects(s->repo, &s->p.objects, err);
+        if (r < 0)
+                return r;
+        s->p.options = &s->repo->options;
+        s->p.repo = s->repo;
+        s->p.root_fd = s->repo->root_fd;
+        s->p.durable = s->repo->durable;
+        return 0;
+}
+
+/* --- is what is at @path good? --- */
+
+static bool sealed_good(struct oxl_repair *p, const char *path, const char *kind)
+{
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        struct oxl_bytes body;
+        return oxl_repo_read_file(p->root_fd, path, &text, NULL) == 0 &&
+               oxl_seal_text_check(oxl_buf_bytes(&text), kind, &p->repo->format.id, path, path, &body, NULL) == 0;
+}
+
+static bool config_good(struct oxl_repair *p)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        return oxl_config_load(p->repo, NULL, &why) == 0 && p->repo->config_state == OXL_CONFIG_SOUND;
+}
+
+static bool index_good(struct oxl_repair *p)
+{
+        struct oxl_index *x = NULL;
+        bool good = oxl_index_open(p->root_fd, &p->repo->format.id, p->repo->format.blob_algo, &x, NULL) == 0 &&
+                    oxl_index_verify(x, NULL) == 0;
+        oxl_index_free(x);
+        return good;
+}
+
+static bool pack_good(struct oxl_repair *p, const char *path)
+{
+        char hex[65] = { 0 };
+        struct oxl_digest id;
+        struct oxl_pack *pack = NULL;
+        if (strlen(path) != strlen("versions/packs/") + 64 + strlen(".pack"))
+                return false;
+        memcpy(hex, path + strlen("versions/packs/"), 64);
+        bool good = oxl_digest_parse(OXL_ALGO_BLAKE3, hex, &id) &&
+                    oxl_pack_open(p->root_fd, path, &id, &p->repo->format.id, p->repo->format.blob_algo, &pack, NULL) ==
+                            0 &&
+                    oxl_pack_verify(pack, NULL, NULL, NULL, NULL) == 0;
+        oxl_pack_free(pack);
+        return good;
+}
+
+static bool loose_good(struct oxl_repair *p, const char *path, const struct oxl_digest *id)
+{
+        struct oxl_digest got;
+        uint64_t bytes;
+        cleanup_fd int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        return fd >= 0 && oxl_fd_digest(fd, path, p->repo->format.blob_algo, NULL, &got, &bytes, NULL) == 0 &&
+               oxl_digest_equal(&got, id);
+}
+
+static bool is_good(struct oxl_repair *p, const char *path)
+{
+        struct oxl_digest id;
+        struct stat st;
+        if (oxl_fd_stat_at(p->root_fd, path, &st) < 0)
+                return false;
+        if (strcmp(path, "HEAD") == 0)
+                return sealed_good(p, path, "HEAD");
+        if (strcmp(path, "config.json") == 0)
+                return config_good(p);
+        if (strcmp(path, "index") == 0 || strcmp(path, "index.delta") == 0)
+                return index_good(p);
+        if (strncmp(path, "refs/", 5) == 0)
+                return sealed_good(p, path, "ref");
+        if (strncmp(path, "versions/packs/", 15) == 0)
+                return pack_good(p, path);
+        if (oxl_loose_path_parse(p->repo->format.blob_algo, path, &id))
+                return loose_good(p, path, &id);
+        return true; /* format: it was read; journal.db and what we do not know: never over it without force */
+}
+
+/* --- undo --- */
+
+struct undo {
+        struct session *s;
+        bool force, apply;
+        uint64_t entries;
+        oxl_repair_fn *item;
+        void *ctx;
+};
+
+static int put_back(struct undo *u, const char *folder, const char *path, struct oxl_error *err)
+{
+        struct oxl_repair *p = &u->s->p;
+        cleanup_free char *data = NULL;
+        const struct oxl_repair_find none = { .id = "" };
+        if (asprintf(&data, "%s/data", folder) < 0)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        int r = oxl_quarantine_keep(p, &none, path, "", err);
+        /* CRASH: the present file or the old one is at the path, both are in quarantine */
+        if (r == 0)
+                r = oxl_durable_rename(p->durable, data, path, err);
+        if (r == 0)
+                r = oxl_durable_barrier(p->durable, err);
+        return r < 0 ? r : oxl_remove_tree(p->root_fd, folder, err);
+}
+
+/* Names that repair can have replaced, and nothing else, whatever a note says. */
+static bool is_place(const char *path)
+{
+        static const char *const files[] = { "HEAD",        "format",     "config.json",    "index",
+                                             "index.delta", "journal.db", "journal.db-wal", "journal.db-shm" };
+        for (size_t i = 0; i < OXL_ARRAY_LEN(files); i++)
+                if (strcmp(path, files[i]) == 0)
+                        return true;
+        return !oxl_path_problem(path, strlen(path)) &&
+               (strncmp(path, "refs/", 5) == 0 || strncmp(path, "versions/", 9) == 0);
+}
+
+static int undo_entry(void *ctx, const char *folder, const char *id, const struct oxl_json *note, struct oxl_error *err)
+{
+        struct undo *u = ctx;
+        struct oxl_repair *p = &u->s->p;
+        cleanup_free char *path = NULL, *data = NULL;
+        struct stat st;
+        size_t n;
+        (void)id;
+        if (asprintf(&data, "%s/data", folder) < 0)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        if (!note || oxl_fd_stat_at(p->root_fd, data, &st) < 0 || !oxl_json_get_name(note, "path", &path, &n) ||
+            !is_place(path))
+                return 0;
+        u->entries++;
+        if (!u->apply)
+                return u->force || !is_good(p, path) ? 0 : OXL_FAIL_PATH(err, UNDO_GOOD, path);
+        int r = put_back(u, folder, path, err);
+        if (r < 0 || !u->item)
+                return r;
+        const char *finding = oxl_json_get_string(note, "finding"), *slug = oxl_json_get_string(note, "slug");
+        const struct oxl_repair_item item = {
+                .verdict = OXL_REPAIR_REBUILT,
+                .finding_id = finding ? finding : "",
+                .slug = slug ? slug : "",
+                .path = path,
+                .source = folder,
+                .detail = "put back as it was before the repair",
+        };
+        return u->item(u->ctx, &item, err);
+}
+
+int oxl_repair_undo(const char *start, const struct oxl_repo_options *repo_options, const char *id, bool force,
+                    oxl_repair_fn *item, void *ctx, struct oxl_error *err)
+{
+        static const struct oxl_repo_options defaults = { .wait_ms = 30000 };
+        cleanup(session_done) struct session s = { .repo = NULL };
+        struct undo u = { .s = &s, .force = force, .item = item, .ctx = ctx };
+        oxl_digest_setup();
+        int r = session_open(&s, start, repo_options ? repo_options : &defaults, true, err);
+        if (r == 0)
+                r = oxl_quarantine_each(s.p.root_fd, id, undo_entry, &u, err); /* first a look: all of it, or nothing */
+        if (r == 0 && u.entries == 0)
+                return OXL_FAIL_PATH(err, QUARANTINE, id);
+        u.apply = true;
+        return r < 0 ? r : oxl_quarantine_each(s.p.root_fd, id, undo_entry, &u, err);
+}
+
+/* --- list, purge --- */
+
+struct listing {
+        struct session *s;
+        oxl_quarantine_fn *fn;
+        void *ctx;
+        bool remove;
+};
+
+static bool is_only_copy(struct oxl_repair *p, const struct oxl_json *note, const char *path)
+{
+        struct oxl_digest id;
+        const char *slug = note ? oxl_json_get_string(note, "slug") : NULL;
+        if (!slug)
+                return true;
+        if (oxl_loose_path_parse(p->repo->format.blob_algo, path, &id))
+                return oxl_good_stored(p, OXL_KIND_BLOB, &id, NULL) != 0;
+        /* A pack leaves its place only when each of its objects has a good copy. */
+        return strncmp(path, "versions/packs/", 15) != 0 && strcmp(path, "format") != 0;
+}
+
+static int list_entry(void *ctx, const char *folder, const char *id, const struct oxl_json *note, struct oxl_error *err)
+{
+        struct listing *l = ctx;
+        cleanup_free char *path = NULL, *data = NULL;
+        struct stat st = { 0 };
+        size_t n;
+        if (l->remove)
+                return oxl_remove_tree(l->s->p.root_fd, folder, err);
+        if (asprintf(&data, "%s/data", folder) < 0)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        if (!note || !oxl_json_get_name(note, "path", &path, &n))
+                path = strdup(folder);
+        if (!path)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        bool there = oxl_fd_stat_at(l->s->p.root_fd, data, &st) == 0;
+        const struct oxl_quarantine_entry e = { .id = id,
+                                                .path = path,
+                                                .bytes = (uint64_t)st.st_size,
+                                                .only_copy = there && is_only_copy(&l->s->p, note, path) };
+        return l->fn ? l->fn(l->ctx, &e, err) : 0;
+}
+
+/* The folders of the runs, now empty. */
+static int remove_empty(int root_fd, struct oxl_error *err)
+{
+        cleanup(names_free) char **ids = NULL;
+        int r = list_names(root_fd, TOP, &ids, err);
+        for (char **id = ids; r == 0 && id && *id; id++) {
+                cleanup_free char *dir = NULL;
+                if (asprintf(&dir, TOP "/%s", *id) < 0)
+                        return OXL_FAIL_PLAIN(err, NOMEM);
+                r = oxl_remove_tree(root_fd, dir, err);
+        }
+        return r;
+}
+
+int oxl_quarantine_list(const char *start, const struct oxl_repo_options *repo_options, bool purge,
+                        oxl_quarantine_fn *fn, void *ctx, struct oxl_error *err)
+{
+        static const struct oxl_repo_options defaults = { .wait_ms = 30000 };
+        cleanup(session_done) struct session s = { .repo = NULL };
+        struct listing l = { .s = &s, .fn = fn, .ctx = ctx };
+        oxl_digest_setup();
+        int r = session_open(&s, start, repo_options ? repo_options : &defaults, purge, err);
+        if (r == 0)
+                r = oxl_quarantine_each(s.p.root_fd, NULL, list_entry, &l, err);
+        l.remove = true;
+        if (r == 0 && purge)
+                r = oxl_quarantine_each(s.p.root_fd, NULL, list_entry, &l, err);
+        return r < 0 || !purge ? r : remove_empty(s.p.root_fd, err);
+}
