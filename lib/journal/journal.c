@@ -389,10 +389,35 @@ int oxl_journal_begin_use(struct oxl_journal *j, struct oxl_error *err)
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * Without WAL a dead process may have emptied the rollback journal without syncing that. The next transaction's records would then
+ * be written over the old ones while a power cut can still bring the old header back: SQLite would roll back with a mixture.
+ * So the journal file is made durable as it is now, after SQLite has looked at it. (tests: crash/store_recovery, kills in
+ * "commit on NFS")
+ */
+static int settle_rollback_journal(struct oxl_journal *j, struct oxl_error *err)
+{
+        const char *name = sqlite3_filename_journal(sqlite3_db_filename(j->db, "main"));
+        cleanup_free sqlite3_file *file = calloc(1, (size_t)j->vfs->szOsFile);
+        int flags;
+        if (!file)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        int rc = j->vfs->xOpen(j->vfs, name, file, SQLITE_OPEN_READWRITE | SQLITE_OPEN_MAIN_JOURNAL, &flags);
+        if ((rc & 0xff) == SQLITE_CANTOPEN)
+                return 0; /* there is none */
+        if (rc == SQLITE_OK)
+                rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+        if (file->pMethods)
+                file->pMethods->xClose(file);
+        return rc == SQLITE_OK ? 0 : oxl_journal_fail(j, rc, err);
+}
+
 static int open_locked(struct oxl_journal *j, struct oxl_error *err)
 {
         int r = oxl_journal_connect(j, j->path, err);
-        return r < 0 ? r : oxl_journal_begin_use(j, err);
+        if (r == 0)
+                r = oxl_journal_begin_use(j, err);
+        return r < 0 || j->wal ? r : settle_rollback_journal(j, err);
 }
 
 int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal **ret, struct oxl_error *err)
