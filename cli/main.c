@@ -59,8 +59,7 @@ static const struct option_row fsck_options[] = {
         { OPT_FORCE, 0, "force", NULL, "repair beyond the error budget; undo over good content; purge without asking" },
         { OPT_UNDO, 0, "undo", "ID", "put back what the repair ID moved to quarantine" },
         { OPT_PURGE, 0, "purge-quarantine", NULL, "list what quarantine holds, ask, and delete it for good" },
-        { OPT_STATE, 0, "state", "DIR",
-          "with --oxen: where that is kept (default: XDG state)" },
+        { OPT_STATE, 0, "state", "DIR", "with --oxen: where that is kept (default: XDG state)" },
         { 0 },
 };
 static const struct option_row init_options[] = {

@@ -172,7 +172,7 @@ static int tell_rest(struct oxl_repair *p, bool recovered, struct oxl_error *err
 
 static int repair_open(struct oxl_repair *p, bool *recovered, struct oxl_error *err)
 {
-        int64_t intent;
+        int64_t intent = 0;
         int r = oxl_good_new(p, &p->good, err);
         if (r == 0)
                 r = oxl_quarantine_begin(p, err);

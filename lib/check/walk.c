@@ -87,7 +87,7 @@ static int load(struct oxl_tree_walk *w, const struct oxl_digest *id, const stru
                 uint64_t *ret_size, struct oxl_error *err)
 {
         char name[sizeof "tree " + OXL_DIGEST_TEXT_MAX] = "tree ";
-        struct oxl_tree_totals totals;
+        struct oxl_tree_totals totals = { 0 };
         oxl_digest_text(id, name + strlen(name));
         int r = oxl_objects_read(w->c->objects, OXL_KIND_TREE, id, OXL_METADATA_MAX, &s->payload, err);
         if (r == 0)

@@ -32,7 +32,8 @@ int oxl_batch_begin(const struct oxl_atomic_options *options, struct oxl_batch *
         if (r < 0)
                 return r;
         if (o.expect || o.expect_bytes || (o.flags & OXL_ATOMIC_READ_BACK))
-                return OXL_FAIL_WHY(err, INVALID, "batch", "expected size, expected digest and read-back are for one file");
+                return OXL_FAIL_WHY(err, INVALID, "batch",
+                                    "expected size, expected digest and read-back are for one file");
         struct oxl_batch *b = calloc(1, sizeof *b);
         if (!b)
                 return OXL_FAIL_PLAIN(err, NOMEM);

@@ -183,6 +183,7 @@ int oxl_dnode_fd(struct oxl_dirs *d, struct oxl_dnode *node)
         node->used = ++d->tick;
         if (node->fd >= 0)
                 return node->fd;
+        OXL_ASSERT(node->parent);
         int at = oxl_dnode_fd(d, node->parent); /* bases are never closed: the recursion ends there */
         if (at < 0)
                 return -1;
@@ -249,8 +250,8 @@ static int enter_child(struct oxl_dirs *d, struct oxl_dnode *parent, const char 
         return 0;
 }
 
-int oxl_dirs_enter(struct oxl_dirs *d, struct oxl_dnode *from, const char *path, unsigned flags,
-                   struct oxl_dnode **ret, struct oxl_error *err)
+int oxl_dirs_enter(struct oxl_dirs *d, struct oxl_dnode *from, const char *path, unsigned flags, struct oxl_dnode **ret,
+                   struct oxl_error *err)
 {
         struct oxl_dnode *node = from;
         cleanup_free char *names = strdup(path);

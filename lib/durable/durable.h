@@ -140,8 +140,8 @@ struct oxl_sweep_options {
         oxl_owner_alive_fn *owner_alive; /* for owners other than 0 */
         oxl_sweep_seen_fn *seen;
         void *ctx;
-        uid_t uid;    /* only files of this user are touched */
-        bool links;   /* symbolic links too: a restore's own temps, in folders that its intent names; never of owner 0 */
+        uid_t uid;  /* only files of this user are touched */
+        bool links; /* symbolic links too: a restore's own temps, in folders that its intent names; never of owner 0 */
         bool dry_run; /* decide and report, remove nothing */
 };
 

@@ -8,9 +8,9 @@
 #include "base/path.h"
 #include "durable/durable.h"
 #include "durable/mutant.h"
+#include "durable/sweep.h"
 #include "durable/sync.h"
 #include "durable/temp.h"
-#include "durable/sweep.h"
 #include "os/fdio.h"
 
 struct oxl_durable {
@@ -28,8 +28,7 @@ struct oxl_stage {
 
 /* --- the object ------------------------------------------------------------------------------------------------ */
 
-int oxl_durable_new(int root_fd, const char *root_path, uint64_t owner, struct oxl_durable **ret,
-                    struct oxl_error *err)
+int oxl_durable_new(int root_fd, const char *root_path, uint64_t owner, struct oxl_durable **ret, struct oxl_error *err)
 {
         struct oxl_durable *d = calloc(1, sizeof *d);
         if (!d)
@@ -235,7 +234,7 @@ int oxl_stage_close_derived(struct oxl_stage *s, struct oxl_error *err)
 int oxl_stage_publish(struct oxl_stage *s, const char *target, bool no_replace, struct oxl_error *err)
 {
         cleanup_dnode struct oxl_dnode *dir = NULL;
-        const char *name;
+        const char *name = NULL;
         int r = writable(s->d, err);
         if (r == 0)
                 r = enter_parent(s->d, target, OXL_DIRS_MAKE, &dir, &name, err);

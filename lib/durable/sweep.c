@@ -139,8 +139,8 @@ static int sweep_one(const struct sweep *s, const char *name, struct oxl_error *
         return report(s, name, verdict, &st, err);
 }
 
-int oxl_sweep_folder(int dirfd, const char *dir, const struct oxl_sweep_options *options,
-                     struct oxl_sweep_report *ret, struct oxl_error *err)
+int oxl_sweep_folder(int dirfd, const char *dir, const struct oxl_sweep_options *options, struct oxl_sweep_report *ret,
+                     struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf names = OXL_BUF_INIT;
         int first = collect(dirfd, dir, &names, err);

@@ -27,8 +27,8 @@ OXL_MUST_CHECK int oxl_target_open(struct oxl_target *t, struct oxl_writer *w, c
                                    const struct oxl_atomic_options *o, struct oxl_error *err);
 
 /* Creates the temp beside the target, with the mode that the options ask for. */
-OXL_MUST_CHECK int oxl_target_temp(const struct oxl_target *t, struct oxl_writer *w,
-                                   const struct oxl_atomic_options *o, struct oxl_temp *ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_target_temp(const struct oxl_target *t, struct oxl_writer *w, const struct oxl_atomic_options *o,
+                                   struct oxl_temp *ret, struct oxl_error *err);
 
 /* Owner, mode and time, as the options ask: after the last write, before the sync. FILE_META. */
 OXL_MUST_CHECK int oxl_target_apply(const struct oxl_target *t, struct oxl_temp *temp,

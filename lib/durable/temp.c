@@ -12,9 +12,9 @@
 #include "os/lock.h"
 
 enum {
-        TEMP_OPEN_MAX = 128,   /* written descriptors per writer */
-        TEMP_NAME_TRIES = 64,  /* 64 random bits: a second try means an enemy or a broken random source */
-        SYNCFS_FROM = 32,      /* more files than this are cheaper by one syncfs, measured */
+        TEMP_OPEN_MAX = 128,  /* written descriptors per writer */
+        TEMP_NAME_TRIES = 64, /* 64 random bits: a second try means an enemy or a broken random source */
+        SYNCFS_FROM = 32,     /* more files than this are cheaper by one syncfs, measured */
         WRITEBACK_STEP = 8 << 20,
         RIGHTS_OF_MAKER = 0600,
 };
@@ -48,9 +48,13 @@ static bool syncfs_reports(struct oxl_writer *w)
 {
         if (w->syncfs == OXL_SYNCFS_NOT_ASKED) {
                 struct utsname u;
-                unsigned major = 0, minor = 0;
-                bool known = oxl_sys->uname(&u) == 0 && sscanf(u.release, "%u.%u", &major, &minor) == 2;
-                bool reports = known && (major > 5 || (major == 5 && minor >= 8));
+                unsigned long major = 0, minor = 0;
+                if (oxl_sys->uname(&u) == 0) {
+                        char *dot;
+                        major = strtoul(u.release, &dot, 10);
+                        minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
+                }
+                bool reports = major > 5 || (major == 5 && minor >= 8);
                 w->syncfs = reports ? OXL_SYNCFS_REPORTS : OXL_SYNCFS_SILENT;
         }
         return w->syncfs == OXL_SYNCFS_REPORTS;
@@ -274,9 +278,9 @@ static void start_writeback(struct oxl_temp *t, int fd)
 {
         if (t->size - t->started < WRITEBACK_STEP)
                 return;
-        OXL_IGNORE(oxl_sys->sync_file_range(fd, (off_t)t->started, (off_t)(t->size - t->started),
-                                            SYNC_FILE_RANGE_WRITE),
-                   "a hint; the fsync reports what goes wrong");
+        OXL_IGNORE(
+                oxl_sys->sync_file_range(fd, (off_t)t->started, (off_t)(t->size - t->started), SYNC_FILE_RANGE_WRITE),
+                "a hint; the fsync reports what goes wrong");
         t->started = t->size;
 }
 
@@ -351,7 +355,8 @@ static int sync_alone(struct oxl_temp *t, struct oxl_error *err)
                 return r;
         /* CRASH: before it the temp may hold anything, after it all of its bytes; nothing else refers to it yet. The
          * sweeper removes it (crash/atomic, mutant NO_FILE_FSYNC). */
-        if (!OXL_MUTANT(NO_FILE_FSYNC) && !OXL_MUTANT(FSYNC_AFTER_RENAME) && oxl_sync_fd(fd) < 0)
+        bool in_time = !OXL_MUTANT(FSYNC_AFTER_RENAME);
+        if (!OXL_MUTANT(NO_FILE_FSYNC) && in_time && oxl_sync_fd(fd) < 0)
                 return sync_failed(t, err);
         t->synced = true;
         return 0;
@@ -448,7 +453,8 @@ static int move_by_link(struct oxl_temp *t, int from, int to, const char *name, 
                 if (errno == EEXIST)
                         return OXL_FAIL_PATH(err, FILE_EXISTS, target);
                 if (errno == EPERM || errno == EOPNOTSUPP || errno == ENOSYS)
-                        return OXL_FAIL_WHY(err, UNSUPPORTED, target, "the file system cannot create without replacing");
+                        return OXL_FAIL_WHY(err, UNSUPPORTED, target,
+                                            "the file system cannot create without replacing");
                 return OXL_FAIL_OS_PATHS(err, FILE_RENAME, t->path, target);
         }
         remove_name(t, from);

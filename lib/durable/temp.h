@@ -58,12 +58,12 @@ struct oxl_temp {
         dev_t dev;
         ino_t ino;
         mode_t mode;
-        uint64_t size;      /* bytes appended, holes included */
-        uint64_t started;   /* bytes whose writeback was started */
-        bool on_disk;       /* our name exists: done() removes it */
-        bool hole_at_end;   /* the size must be set before the sync */
-        bool mode_waits;    /* so must the mode */
-        bool parked;        /* was closed before its sync */
+        uint64_t size;    /* bytes appended, holes included */
+        uint64_t started; /* bytes whose writeback was started */
+        bool on_disk;     /* our name exists: done() removes it */
+        bool hole_at_end; /* the size must be set before the sync */
+        bool mode_waits;  /* so must the mode */
+        bool parked;      /* was closed before its sync */
         bool synced, closed;
         struct oxl_temp *older, *newer;
 };
@@ -100,8 +100,7 @@ OXL_MUST_CHECK int oxl_temp_sync(struct oxl_temp *t, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_temp_close(struct oxl_temp *t, struct oxl_error *err);
 
 /* sync and close of many: above 32 by one syncfs where the kernel reports errors through it. */
-OXL_MUST_CHECK int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n,
-                                      struct oxl_error *err);
+OXL_MUST_CHECK int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err);
 
 /* Renames the closed temp to @name in @dir; both directories are marked for the barrier. @target is for messages.
  * FILE_RENAME, FILE_EXISTS, UNSUPPORTED (@no_replace on a file system that cannot), DIR_OPEN: nothing was published. */

@@ -171,7 +171,7 @@ static int read_back(struct oxl_oxen *x, struct oxl_durable *d, const char *path
                      struct oxl_error *err)
 {
         cleanup_fd int fd = -1;
-        struct oxl_digest id;
+        struct oxl_digest id = OXL_DIGEST_INIT;
         uint64_t bytes;
         int r = oxl_durable_reopen(d, path, &fd, err);
         if (r == 0)

@@ -254,7 +254,8 @@ static void forget_cache(struct oxl_journal *j)
 {
         int saved = errno;
         cleanup_fd int dirfd = oxl_fd_open(AT_FDCWD, j->dir, O_RDONLY | O_DIRECTORY, 0);
-        cleanup_fd int fd = dirfd < 0 ? -1 : oxl_fd_open(dirfd, "journal.db-wal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        cleanup_fd int fd =
+                dirfd < 0 ? -1 : oxl_fd_open(dirfd, "journal.db-wal", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
         if (fd >= 0)
                 OXL_IGNORE(oxl_sys->fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "then the cache stays as it is");
         errno = saved;

@@ -87,8 +87,8 @@ static int open_pieces(int rootfd, const char *path, int flags, mode_t mode, boo
                 piece[n] = 0;
                 path += n + strspn(path + n, "/");
                 int f = *path ? O_PATH | O_DIRECTORY : flags;
-                int fd = by_component ? oxl_fd_open(at, piece, f | O_NOFOLLOW, *path ? 0 : mode) :
-                                        open_resolved(at, piece, f, *path ? 0 : mode);
+                int fd = by_component ? oxl_fd_open(at, piece, f | O_NOFOLLOW, *path ? 0 : mode)
+                                      : open_resolved(at, piece, f, *path ? 0 : mode);
                 if (fd < 0 || !*path)
                         return fd;
                 oxl_fd_done(&owned);

@@ -29,7 +29,8 @@ OXL_MUST_CHECK int oxl_changes_store(struct oxl_changes *c, int dirfd, const cha
                                      const struct stat *st, struct oxl_error *err);
 
 /* Stages the removal of an index entry. */
-OXL_MUST_CHECK int oxl_changes_remove(struct oxl_changes *c, const struct oxl_index_entry *entry, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_changes_remove(struct oxl_changes *c, const struct oxl_index_entry *entry,
+                                      struct oxl_error *err);
 
 enum oxl_tracked {
         OXL_TRACKED_ALL,     /* changed content and removals */

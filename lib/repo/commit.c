@@ -38,15 +38,15 @@ struct commit {
         struct oxl_repo *repo;
         const struct oxl_commit_options *options;
         struct oxl_changes changes;
-        char *ref;                         /* NULL: HEAD is detached */
-        struct oxl_digest old_id, new_id;  /* of the ref; old NONE: first commit */
+        char *ref;                        /* NULL: HEAD is detached */
+        struct oxl_digest old_id, new_id; /* of the ref; old NONE: first commit */
         struct oxl_digest old_tree, tree;
         struct oxl_commit object;
         struct oxl_stage *index;
         const char *index_target;
         struct oxl_commit_intent intent;
         int64_t intent_id;
-        uint64_t entries;                  /* in the new tree */
+        uint64_t entries; /* in the new tree */
 };
 
 static void commit_done(struct commit *c)
@@ -160,8 +160,7 @@ static int write_trees(struct commit *c, struct oxl_error *err)
         oxl_index_cursor_free(cursor);
         if (k < 0)
                 return k;
-        bool same = c->old_id.algo == OXL_ALGO_NONE ? c->entries == 0
-                                                    : oxl_digest_equal(&c->tree, &c->old_tree);
+        bool same = c->old_id.algo == OXL_ALGO_NONE ? c->entries == 0 : oxl_digest_equal(&c->tree, &c->old_tree);
         if (same && !c->options->allow_empty)
                 return OXL_FAIL_PATH(err, NOTHING, c->ref ? oxl_path_base(c->ref) : "HEAD");
         return oxl_index_edit_commit(c->changes.edit, &c->tree, err);
@@ -189,8 +188,9 @@ static int find_author(struct commit *c, struct oxl_error *err)
                 if (!user || !user[0])
                         user = "unknown";
                 n = asprintf(&c->object.author, "%s <%s@%s>", user, user, host);
-                oxl_repo_notice(c->repo, NULL,
-                                "no author is set: used the login name; set user.name and user.email with oxen-lite config");
+                oxl_repo_notice(
+                        c->repo, NULL,
+                        "no author is set: used the login name; set user.name and user.email with oxen-lite config");
         }
         if (n < 0) {
                 c->object.author = NULL;
@@ -314,9 +314,9 @@ static int end_badly(struct commit *c, struct oxl_error *why, struct oxl_error *
 {
         cleanup_error struct oxl_error second = OXL_ERROR_INIT;
         bool moved = why->code == OXL_E_DIR_SYNC && c->index == NULL;
-        if (!moved && oxl_journal_outcome(c->repo->journal, c->intent_id, oxl_owner_number(c->repo->owner),
-                                          OXL_INTENT_ABORTED, "{\"schema\":\"oxen-lite.outcome/1\",\"proof\":[]}", true,
-                                          &second) == 0) {
+        if (!moved &&
+            oxl_journal_outcome(c->repo->journal, c->intent_id, oxl_owner_number(c->repo->owner), OXL_INTENT_ABORTED,
+                                "{\"schema\":\"oxen-lite.outcome/1\",\"proof\":[]}", true, &second) == 0) {
                 int code = (int)why->code;
                 oxl_error_move(err, why);
                 return -code;
@@ -368,14 +368,14 @@ static void after_commit(struct commit *c)
 static int commit_steps(struct commit *c, struct oxl_error *err)
 {
         int k;
-        if ((k = oxl_changes_begin(&c->changes, c->repo, err)) < 0 || /* */
-            (k = read_head(c, err)) < 0 ||                             /* where the branch is */
-            (k = store_changes(c, err)) < 0 ||                         /* one pass over the files */
-            (k = write_trees(c, err)) < 0 ||                           /* from the index as it will be */
-            (k = write_commit_object(c, err)) < 0 ||                   /* */
-            (k = stage_all(c, err)) < 0 ||                             /* durable, unnamed */
+        if ((k = oxl_changes_begin(&c->changes, c->repo, err)) < 0 ||                 /* */
+            (k = read_head(c, err)) < 0 ||                                            /* where the branch is */
+            (k = store_changes(c, err)) < 0 ||                                        /* one pass over the files */
+            (k = write_trees(c, err)) < 0 ||                                          /* from the index as it will be */
+            (k = write_commit_object(c, err)) < 0 ||                                  /* */
+            (k = stage_all(c, err)) < 0 ||                                            /* durable, unnamed */
             (k = OXL_MUTANT(INTENT_AFTER_RENAMES) ? 0 : record_intent(c, err)) < 0 || /* STAGED: the decision */
-            (k = publish_all(c, err)) < 0)                             /* visible, durable */
+            (k = publish_all(c, err)) < 0)                                            /* visible, durable */
                 return k;
         after_commit(c);
         return 0;

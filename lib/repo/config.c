@@ -404,7 +404,7 @@ static int write_settings(struct oxl_repo *r, struct oxl_settings *s, struct oxl
 static int change_key(struct oxl_repo *r, enum key key, const char *value, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
-        struct oxl_settings s;
+        struct oxl_settings s = { 0 };
         int n = oxl_config_load(r, NULL, err);
         if (n < 0)
                 return n;

@@ -75,7 +75,8 @@ static int open_folder(struct oxl_destination *d, const char *typed, bool make, 
         return 0;
 }
 
-int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const char *to, bool make, struct oxl_error *err)
+int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const char *to, bool make,
+                         struct oxl_error *err)
 {
         int k = 0;
         d->repo = r;
@@ -84,7 +85,8 @@ int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const ch
         else
                 d->fd = r->worktree_fd;
         if (k >= 0)
-                k = oxl_durable_new(d->fd, d->path ? d->path : r->worktree, oxl_owner_number(r->owner), &d->durable, err);
+                k = oxl_durable_new(d->fd, d->path ? d->path : r->worktree, oxl_owner_number(r->owner), &d->durable,
+                                    err);
         if (k >= 0)
                 k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &d->index, err);
         return k;
@@ -136,8 +138,12 @@ static int equals_index(struct oxl_destination *d, int dirfd, const struct oxl_t
 static int equals_source(struct oxl_destination *d, int dirfd, const struct oxl_tree_item *item, const struct stat *st,
                          struct oxl_error *err)
 {
-        struct oxl_index_entry entry = { .path = item->path, .path_len = item->path_len, .kind = item->kind,
-                                         .size = item->size, .id = item->id }, indexed;
+        struct oxl_index_entry entry = { .path = item->path,
+                                         .path_len = item->path_len,
+                                         .kind = item->kind,
+                                         .size = item->size,
+                                         .id = item->id },
+                               indexed;
         if (!d->path) { /* borrow the stat cache when the index has the same content */
                 int k = oxl_index_lookup(d->index, item->path, item->path_len, &indexed, err);
                 if (k < 0)
@@ -187,7 +193,8 @@ int oxl_destination_store(struct oxl_destination *d, struct oxl_put *put, const 
 }
 
 /* Digest of the file or link @name as a blob. */
-static int digest_at(struct oxl_destination *d, int dirfd, const char *name, struct oxl_digest *ret, struct oxl_error *err)
+static int digest_at(struct oxl_destination *d, int dirfd, const char *name, struct oxl_digest *ret,
+                     struct oxl_error *err)
 {
         char link[PATH_MAX];
         uint64_t bytes;
@@ -233,7 +240,9 @@ static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 int oxl_destination_sweep(struct oxl_destination *d, const char *dir, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = d->repo, .uid = geteuid(), .links = true };
+        struct oxl_sweep_options options = {
+                .owner_alive = owner_alive, .ctx = d->repo, .uid = geteuid(), .links = true
+        };
         struct oxl_sweep_report report = { 0 };
         int k = oxl_durable_sweep(d->durable, dir, &options, &report, &why);
         if (k < 0 && why.code == OXL_E_DIR_OPEN && (why.os == ENOENT || why.os == ENOTDIR))

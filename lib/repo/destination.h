@@ -25,7 +25,7 @@ OXL_MUST_CHECK int oxl_destination_open(struct oxl_destination *d, struct oxl_re
 void oxl_destination_done(struct oxl_destination *d);
 
 enum oxl_destination_state {
-        OXL_DEST_SAME,    /* what the source has */
+        OXL_DEST_SAME, /* what the source has */
         OXL_DEST_ABSENT,
         OXL_DEST_CLEAN,   /* differs from the source, but equals the index: nothing is lost by replacing it */
         OXL_DEST_CHANGED, /* local changes, or not tracked */

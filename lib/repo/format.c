@@ -155,7 +155,8 @@ int oxl_format_parse(struct oxl_bytes text, struct oxl_format *ret, struct oxl_e
                 return r;
         if (!oxl_bytes_equal(title, oxl_bytes_text("1")))
                 return OXL_FAIL_WHY(err, FEATURE, NAME, "another version of the repository format");
-        if (!next_line(&body, &line) || !next_line(&body, &line))
+        bool title_line = next_line(&body, &line);
+        if (!title_line || !next_line(&body, &line))
                 return malformed(err, "it ends early"); /* the title or id line was the seal line */
         r = parse_rest(body, &f, err);
         if (r < 0)

@@ -329,7 +329,7 @@ static int build(struct init *in, struct oxl_error *err)
         int r = make_folder(in, err);
         if (r == 0)
                 r = put_locks(in, err); /* first: from here on we can be told from the dead */
-        if (r == 0) /* first on the disk, too: what follows is never left for good */
+        if (r == 0)                     /* first on the disk, too: what follows is never left for good */
                 r = oxl_durable_barrier(in->temp, err);
         if (r == 0)
                 r = put_directories(in, err);

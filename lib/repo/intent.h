@@ -28,7 +28,7 @@ struct oxl_commit_intent {
         char *ref;                        /* owned: "refs/heads/x" or "HEAD" */
         struct oxl_digest old_id, new_id; /* old NONE: the ref did not exist */
         struct oxl_digest tree;
-        struct oxl_intent_file *files;    /* owned */
+        struct oxl_intent_file *files; /* owned */
         size_t n_files;
 };
 #define OXL_COMMIT_INTENT_INIT { 0 }

@@ -47,7 +47,8 @@ static const char *found_text(enum found f)
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
 /* Verifies an open file against what the intent says; takes @fd. 0 it is that file, 1 it is not. */
-static int verify_fd(struct oxl_repo *r, int fd, const struct oxl_intent_file *f, const char *path, struct oxl_error *err)
+static int verify_fd(struct oxl_repo *r, int fd, const struct oxl_intent_file *f, const char *path,
+                     struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         struct oxl_digest got;
@@ -242,8 +243,13 @@ static int record(struct oxl_repo *r, const struct oxl_event *event, enum oxl_in
         if (k < 0)
                 return k;
         struct oxl_recovered said = {
-                .intent = event->seq, .verb = "commit", .outcome = oxl_intent_state_text(state), .ref = i->ref,
-                .commit = i->new_id, .why = why, .proof = text,
+                .intent = event->seq,
+                .verb = "commit",
+                .outcome = oxl_intent_state_text(state),
+                .ref = i->ref,
+                .commit = i->new_id,
+                .why = why,
+                .proof = text,
         };
         if (r->options.recovered)
                 r->options.recovered(r->options.ctx, &said);
@@ -266,16 +272,18 @@ static int decide_commit(struct oxl_repo *r, const struct oxl_event *event, cons
         if (complete && now.algo == OXL_ALGO_NONE)
                 is_old = true;
         if (is_new || (is_old && complete)) {
-                k = OXL_MUTANT(RECOVERY_DONE_FIRST) ? record(r, event, OXL_INTENT_ROLLED_FORWARD, i, found, "", err) : 0;
+                k = OXL_MUTANT(RECOVERY_DONE_FIRST) ? record(r, event, OXL_INTENT_ROLLED_FORWARD, i, found, "", err)
+                                                    : 0;
                 if (k >= 0)
                         k = roll_files_forward(r, i, found, err);
                 if (k >= 0)
                         k = write_ref(r, i, &now, err);
                 return k < 0 ? k
                              : record(r, event, OXL_INTENT_ROLLED_FORWARD, i, found,
-                                      !complete ? "its branch had moved already, but some of its files are damaged: run oxen-lite fsck"
-                                      : is_new  ? "everything was in place; it is complete"
-                                                : "everything was on the disk; it was completed",
+                                      !complete
+                                              ? "its branch had moved already, but some of its files are damaged: run oxen-lite fsck"
+                                      : is_new ? "everything was in place; it is complete"
+                                               : "everything was on the disk; it was completed",
                                       err);
         }
         k = remove_temps(r, i, err);
@@ -306,18 +314,31 @@ static int recover_commit(struct oxl_repo *r, const struct oxl_event *event, str
 
 /* --- all ---------------------------------------------------------------------------------------------------------- */
 
+enum { KEPT_MAX = 64 };
+
 struct recovery {
         struct oxl_repo *repo;
         uint64_t count;
+        uint64_t kept[KEPT_MAX]; /* owners whose intents stay open: not known to be dead when it was asked */
+        size_t n_kept;           /* may exceed KEPT_MAX: then nobody's temps are swept */
 };
+
+static void keep_owner(struct recovery *rec, uint64_t owner)
+{
+        if (rec->n_kept < KEPT_MAX)
+                rec->kept[rec->n_kept] = owner;
+        rec->n_kept++;
+}
 
 static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_error *err)
 {
         struct recovery *rec = ctx;
         struct oxl_repo *r = rec->repo;
         int k;
-        if (oxl_owner_verdict(r->root_fd, event->owner) != OXL_TEMP_DEAD)
+        if (oxl_owner_verdict(r->root_fd, event->owner) != OXL_TEMP_DEAD) {
+                keep_owner(rec, event->owner);
                 return 0; /* alive, or on another machine: not ours to end */
+        }
         if (strcmp(event->verb, "commit") == 0)
                 k = recover_commit(r, event, err);
         else if (strcmp(event->verb, "restore") == 0)
@@ -331,14 +352,21 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
         return k < 0 ? k : 0;
 }
 
+/* The temps that an open intent names stay as long as it does, even when its owner has died since it was asked, or could not
+ * be asked then: without them the intent could only be rolled back. */
 static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 {
-        const struct oxl_repo *r = ctx;
-        return oxl_owner_verdict(r->root_fd, owner);
+        const struct recovery *rec = ctx;
+        if (rec->n_kept > KEPT_MAX)
+                return OXL_TEMP_UNKNOWN;
+        for (size_t i = 0; i < rec->n_kept; i++)
+                if (rec->kept[i] == owner)
+                        return OXL_TEMP_UNKNOWN;
+        return oxl_owner_verdict(rec->repo->root_fd, owner);
 }
 
 static int sweep_below(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
-                      struct oxl_sweep_report *report, unsigned depth, struct oxl_error *err)
+                       struct oxl_sweep_report *report, unsigned depth, struct oxl_error *err)
 {
         int k = oxl_durable_sweep(r->durable, dir, options, report, err);
         if (k < 0 || depth > 32)
@@ -370,15 +398,16 @@ static void say_swept(struct oxl_repo *r, const struct oxl_sweep_report *report)
 }
 
 /* Failing to sweep is no reason not to work: what stays is found again. */
-static void sweep_own_folders(struct oxl_repo *r)
+static void sweep_own_folders(struct recovery *rec)
 {
+        struct oxl_repo *r = rec->repo;
         static const char *const dirs[] = { "", "versions/tmp", "versions/packs" };
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
         struct oxl_sweep_report report = { 0 };
         struct stat st;
         if (oxl_fd_stat(r->root_fd, &st) < 0)
                 return;
-        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = r, .uid = st.st_uid };
+        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = rec, .uid = st.st_uid };
         for (size_t i = 0; i < OXL_ARRAY_LEN(dirs); i++)
                 OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
         OXL_IGNORE(sweep_below(r, "refs", &options, &report, 0, &ignored), "swept next time");
@@ -394,7 +423,7 @@ int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_count, struct oxl_
         int k = oxl_journal_open_intents(r->journal, recover_intent, &rec, err);
         if (k < 0)
                 return k;
-        sweep_own_folders(r);
+        sweep_own_folders(&rec);
         r->recovered = rec.count;
         if (ret_count)
                 *ret_count = rec.count;

@@ -190,7 +190,7 @@ int oxl_head_read(const struct oxl_repo *r, char **ret_ref, struct oxl_digest *r
 {
         static const char name[] = OXL_REPO_DIR "/HEAD";
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
-        struct oxl_bytes body;
+        struct oxl_bytes body = OXL_BYTES_INIT;
         struct oxl_digest id = OXL_DIGEST_INIT;
         char *ref = NULL;
         int n = oxl_repo_read_file(r->root_fd, "HEAD", &text, err);

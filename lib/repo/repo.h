@@ -27,7 +27,7 @@ struct oxl_settings {
         uint64_t pack_threshold;
         bool reflink;
         bool has_pack_threshold, has_reflink; /* written in config.json, even when equal to the default */
-        char *user_name, *user_email; /* owned; NULL: unset */
+        char *user_name, *user_email;         /* owned; NULL: unset */
 };
 
 struct oxl_format {

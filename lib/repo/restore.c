@@ -41,16 +41,16 @@ struct restore {
         struct oxl_repo *repo;
         struct oxl_objects *objects;
         struct oxl_restore_intent spec;
-        struct oxl_digest root;         /* tree of the source commit; NONE: the index */
+        struct oxl_digest root; /* tree of the source commit; NONE: the index */
         struct oxl_destination dest;
-        struct oxl_put *put;            /* pass 1: overwritten files */
+        struct oxl_put *put; /* pass 1: overwritten files */
         struct oxl_restore_result result;
         uint64_t to_write;
-        bool finishing;                 /* recovery */
-        char *swept;                    /* last folder swept while finishing */
+        bool finishing; /* recovery */
+        char *swept;    /* last folder swept while finishing */
         struct pending batch[BATCH];
         size_t pending;
-        struct oxl_error damage;        /* the first damaged blob */
+        struct oxl_error damage; /* the first damaged blob */
 };
 
 static void batch_done(struct restore *rs)
@@ -384,9 +384,9 @@ static int restore_locked(struct restore *rs, const char *const *paths, size_t n
         int64_t intent = 0;
         int k;
         if ((k = oxl_repo_objects(rs->repo, &rs->objects, err)) < 0 ||
-            (k = make_spec(rs, paths, n, o, err)) < 0 ||                       /* what */
+            (k = make_spec(rs, paths, n, o, err)) < 0 ||                             /* what */
             (k = oxl_destination_open(&rs->dest, rs->repo, o->to, true, err)) < 0 || /* where to */
-            (k = check_all(rs, err)) < 0)                                      /* refuse, or keep what is there */
+            (k = check_all(rs, err)) < 0)                                            /* refuse, or keep what is there */
                 return k;
         if (rs->to_write == 0)
                 return 0;
@@ -425,13 +425,17 @@ int oxl_repo_restore(struct oxl_repo *r, const char *const *paths, size_t n, con
 
 /* --- recovery ----------------------------------------------------------------------------------------------------- */
 
-static int end_recovered(struct restore *rs, const struct oxl_event *event, enum oxl_intent_state state, const char *why,
-                         struct oxl_error *err)
+static int end_recovered(struct restore *rs, const struct oxl_event *event, enum oxl_intent_state state,
+                         const char *why, struct oxl_error *err)
 {
-        int k = oxl_journal_outcome(rs->repo->journal, event->seq, oxl_owner_number(rs->repo->owner), state, OUTCOME, true,
-                                    err);
-        struct oxl_recovered said = { .intent = event->seq, .verb = "restore", .outcome = oxl_intent_state_text(state),
-                                      .commit = rs->spec.source, .why = why, .proof = OUTCOME };
+        int k = oxl_journal_outcome(rs->repo->journal, event->seq, oxl_owner_number(rs->repo->owner), state, OUTCOME,
+                                    true, err);
+        struct oxl_recovered said = { .intent = event->seq,
+                                      .verb = "restore",
+                                      .outcome = oxl_intent_state_text(state),
+                                      .commit = rs->spec.source,
+                                      .why = why,
+                                      .proof = OUTCOME };
         if (k >= 0 && rs->repo->options.recovered)
                 rs->repo->options.recovered(rs->repo->options.ctx, &said);
         return k;
@@ -462,5 +466,6 @@ int oxl_restore_recover(struct oxl_repo *r, const struct oxl_event *event, struc
                 return k;
         }
         k = write_all(rs, err);
-        return k < 0 ? k : end_recovered(rs, event, OXL_INTENT_ROLLED_FORWARD, "the remaining files were restored", err);
+        return k < 0 ? k
+                     : end_recovered(rs, event, OXL_INTENT_ROLLED_FORWARD, "the remaining files were restored", err);
 }

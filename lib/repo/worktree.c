@@ -49,7 +49,7 @@ enum oxl_skip oxl_worktree_skip(const char *name)
 
 enum oxl_entry_kind oxl_worktree_kind(const struct stat *st, const char **ret_what)
 {
-        const char *unused;
+        const char *unused = NULL;
         const char **what = ret_what ? ret_what : &unused;
         *what = NULL;
         if (S_ISREG(st->st_mode))

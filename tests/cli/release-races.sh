@@ -124,7 +124,7 @@ others() {
         done
         # Within SQLite's own transaction fsck cannot look at the journal: it says so, and calls nothing damaged.
         status=0
-        "$OXEN_LITE" --json fsck >"$HOOKED/said" 2>&1 || status=$?
+        "$OXEN_LITE" --wait 0 --json fsck >"$HOOKED/said" 2>&1 || status=$?
         case $status in
         0) ;;
         8) grep -q "is in use: another process is in a transaction" "$HOOKED/said" || status=1 ;;
@@ -212,7 +212,7 @@ rm large
 fsck_clean
 
 # --- few descriptors, small files -------------------------------------------------------------------------------------
-# limited LIMIT WHAT COMMAND...: done, or exit 1 with a typed error; sound afterwards in any case
+# limited LIMIT COMMAND...: done, or exit 1 with a typed error (not "-f 0": the file that keeps it is limited, too); sound afterwards
 done=0 failed=0
 limited() {
         limit=$1
@@ -223,6 +223,12 @@ limited() {
         case $status in
         0) done=$((done + 1)) ;;
         1)
+                case $limit in
+                "-n 256")
+                        show
+                        fail "256 descriptors are not enough for '$*'"
+                        ;;
+                esac
                 failed=$((failed + 1))
                 err_has "oxen-lite: "
                 err_has "]"
@@ -254,7 +260,7 @@ done
 echo deep >d/e/f/g/h/i/j/k/l/m/n/o/deep
 head -c 3000000 /dev/urandom >random
 round=0
-for limit in "-n 40" "-n 24" "-n 16" "-n 12" "-n 10" "-n 9" "-n 8" "-n 7" "-n 6" "-n 5" "-f 4096" "-f 2048" "-f 64" "-f 16" "-f 1" "-f 0"; do
+for limit in "-n 256" "-n 40" "-n 24" "-n 16" "-n 12" "-n 10" "-n 9" "-n 8" "-n 7" "-n 6" "-n 5" "-f 4096" "-f 2048" "-f 64" "-f 16" "-f 1"; do
         round=$((round + 1))
         echo "round $round" >>a
         limited "$limit" add -A .
@@ -264,9 +270,6 @@ for limit in "-n 40" "-n 24" "-n 16" "-n 12" "-n 10" "-n 9" "-n 8" "-n 7" "-n 6"
         limited "$limit" restore --to "$tmp/copy" .
         limited "$limit" config user.name "round $round"
         limited "$limit" recover
-        case $limit in
-        "-n 40") same "$failed" 0 "failures with 40 descriptors" ;;
-        esac
 done
 [ "$failed" -gt 10 ] || fail "the limits made only $failed commands fail"
 echo "release-races: limits: $done commands worked, $failed said why not"

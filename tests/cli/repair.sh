@@ -33,7 +33,7 @@ ox 1 fsck --repair
 out_has "from working tree: large"
 out_has "repaired"
 ox fsck
-b3=$(cat "$blob" | cksum)
+b3=$(cksum <"$blob")
 same "$b3" "$(cksum <large)" "the healed blob"
 json fsck --repair
 is 'd["result"] == "clean"' 'd["repairs"] == []' 'd["findings"] == []' 'd["quarantine"] is None'
@@ -74,6 +74,7 @@ ox 4 fsck --apply ../plan
 out_has "stale: 'HEAD'"
 json 4 fsck
 cp "$tmp/out" ../plan
+# shellcheck disable=SC2016 # the inner shell expands it
 run 1 sh -c '"$OXEN_LITE" fsck --apply - <../plan'
 out_has "rebuilt: 'config.json'"
 ox fsck
@@ -92,6 +93,7 @@ ox 1 fsck --repair --force
 ox fsck
 
 # purge lists, and wants --force where nobody can be asked
+# shellcheck disable=SC2016 # the inner shell expands it
 run 16 sh -c '"$OXEN_LITE" fsck --purge-quarantine </dev/null'
 out_has "config.json"
 [ -n "$(ls .oxen-lite/quarantine)" ] || fail "purged without being asked"

@@ -181,8 +181,8 @@ static void run_stage(struct result *ret)
 }
 
 static const struct subject subjects[] = {
-        { "to path", "t", run_to_path },     { "strict, deep", "sub/deep/t", run_strict_deep },
-        { "reader", "t", run_from_reader },  { "batch", "t", run_batch },
+        { "to path", "t", run_to_path },    { "strict, deep", "sub/deep/t", run_strict_deep },
+        { "reader", "t", run_from_reader }, { "batch", "t", run_batch },
         { "stage", "t", run_stage },
 };
 
@@ -190,10 +190,11 @@ static const struct subject subjects[] = {
 
 static bool code_is_promised(enum oxl_code code)
 {
-        static const enum oxl_code promised[] = { OXL_E_DIR_CREATE, OXL_E_DIR_OPEN,  OXL_E_FILE_CREATE, OXL_E_FILE_WRITE,
-                                                  OXL_E_FILE_META,  OXL_E_FILE_SYNC, OXL_E_FILE_CLOSE,  OXL_E_FILE_RENAME,
-                                                  OXL_E_FILE_STAT,  OXL_E_FILE_OPEN, OXL_E_FILE_READ,   OXL_E_FILE_LOCK,
-                                                  OXL_E_RANDOM,     OXL_E_DIR_SYNC,  OXL_E_NOMEM };
+        static const enum oxl_code promised[] = { OXL_E_DIR_CREATE, OXL_E_DIR_OPEN,    OXL_E_FILE_CREATE,
+                                                  OXL_E_FILE_WRITE, OXL_E_FILE_META,   OXL_E_FILE_SYNC,
+                                                  OXL_E_FILE_CLOSE, OXL_E_FILE_RENAME, OXL_E_FILE_STAT,
+                                                  OXL_E_FILE_OPEN,  OXL_E_FILE_READ,   OXL_E_FILE_LOCK,
+                                                  OXL_E_RANDOM,     OXL_E_DIR_SYNC,    OXL_E_NOMEM };
         for (size_t i = 0; i < OXL_ARRAY_LEN(promised); i++)
                 if (promised[i] == code)
                         return true;
@@ -528,8 +529,7 @@ static void a_directory_that_cannot_be_synced_is_a_warning_or_an_error(void **st
                 assert_int_equal(res.effect, OXL_ATOMIC_UNKNOWN);
                 o.flags = OXL_ATOMIC_STRICT;
                 fault_install(&plan);
-                assert_int_equal(oxl_atomic_write_to_path("t", new_bytes, NEW_BYTES, &o, &res, &err),
-                                 -OXL_E_DIR_SYNC);
+                assert_int_equal(oxl_atomic_write_to_path("t", new_bytes, NEW_BYTES, &o, &res, &err), -OXL_E_DIR_SYNC);
                 assert_true(fault_remove());
                 assert_int_equal(seen.n, 1);
                 assert_int_equal(res.effect, OXL_ATOMIC_UNKNOWN);
@@ -656,7 +656,8 @@ static void many_folders_are_synced_with_few_descriptors(void **state)
         assert_int_equal(oxl_durable_barrier(d, &err), 0);
         assert_int_equal(fault_calls("fsync"), FOLDERS + FOLDERS + 2); /* nothing is waiting any more */
         assert_int_equal(oxl_durable_write(d, "many/299/t", "x", 1, &err), 0);
-        assert_int_equal(fault_calls("fsync"), FOLDERS + FOLDERS + 2 + 2); /* its folder's name is known to be durable */
+        assert_int_equal(fault_calls("fsync"),
+                         FOLDERS + FOLDERS + 2 + 2); /* its folder's name is known to be durable */
         (void)fault_remove();
         oxl_durable_free(d);
         close(fd);

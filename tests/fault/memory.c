@@ -26,15 +26,15 @@ static bool denied(void)
         return fail_from && allocations >= fail_from && allocations - fail_from < fail_count;
 }
 
-#define WRAP(name, params, args)             \
-        void *__real_##name params;          \
-        void *__wrap_##name params;          \
-        void *__wrap_##name params           \
-        {                                    \
-                if (!denied())               \
+#define WRAP(name, params, args)                   \
+        void *__real_##name params;                \
+        void *__wrap_##name params;                \
+        void *__wrap_##name params                 \
+        {                                          \
+                if (!denied())                     \
                         return __real_##name args; \
-                errno = ENOMEM;              \
-                return NULL;                 \
+                errno = ENOMEM;                    \
+                return NULL;                       \
         }
 
 WRAP(malloc, (size_t n), (n))

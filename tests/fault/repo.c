@@ -348,8 +348,8 @@ static bool anything(void)
 struct subject {
         const char *name;
         void (*from)(void);
-        verb_fn *verb;       /* NULL: init, or fsck */
-        bool (*done)(void);  /* is its effect there? */
+        verb_fn *verb;      /* NULL: init, or fsck */
+        bool (*done)(void); /* is its effect there? */
         bool moves_head;
         enum oxl_code again; /* of the verb when its effect is there already */
 };
@@ -415,10 +415,10 @@ static void check_error(const struct subject *s, int k, const struct oxl_error *
         assert_int_equal(oxl_error_exit(err->code), 1);
 }
 
-static unsigned temps_in(int dirfd, const char *name, char *ret_name)
+static unsigned temps_in(int at, const char *name, char *ret_name)
 {
         unsigned n = 0;
-        int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
         DIR *dir = fd < 0 ? NULL : fdopendir(fd);
         for (struct dirent *e; dir && (e = readdir(dir));) {
                 if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
@@ -513,12 +513,9 @@ static const struct kind {
         struct fault_plan plan;
         bool works; /* in spite of it */
 } kinds[] = {
-        { "EIO", { .os = EIO }, false },
-        { "EIO for ever", { .os = EIO, .for_ever = true }, false },
-        { "ENOSPC", { .os = ENOSPC }, false },
-        { "ENOSPC for ever", { .os = ENOSPC, .for_ever = true }, false },
-        { "EMFILE", { .os = EMFILE }, false },
-        { "EMFILE for ever", { .os = EMFILE, .for_ever = true }, false },
+        { "EIO", { .os = EIO }, false },       { "EIO for ever", { .os = EIO, .for_ever = true }, false },
+        { "ENOSPC", { .os = ENOSPC }, false }, { "ENOSPC for ever", { .os = ENOSPC, .for_ever = true }, false },
+        { "EMFILE", { .os = EMFILE }, false }, { "EMFILE for ever", { .os = EMFILE, .for_ever = true }, false },
         { "EINTR", { .os = EINTR }, true },
 };
 

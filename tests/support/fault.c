@@ -23,9 +23,9 @@ static struct {
         struct oxl_sys table;
 } fault;
 
-static const char *const interruptible[] = { "openat",    "openat2",  "read",     "pread",    "write",     "pwrite", "close",
-                                             "ftruncate", "fallocate", "fsync",    "syncfs",   "fdatasync", "ofd_lock",
-                                             "getrandom", "getdents" };
+static const char *const interruptible[] = { "openat", "openat2",   "read",      "pread",     "write",
+                                             "pwrite", "close",     "ftruncate", "fallocate", "fsync",
+                                             "syncfs", "fdatasync", "ofd_lock",  "getrandom", "getdents" };
 
 static bool can_be_interrupted(const char *name)
 {
@@ -70,20 +70,21 @@ static bool fires(const char *name)
 }
 
 /* With .after the call is made, and then reported as failed all the same. */
-#define WRAP(type, name, params, args)                     \
-        static type f_##name params                        \
-        {                                                  \
-                bool failing = fires(#name);               \
-                if (failing && !fault.plan.after)          \
-                        return -1;                         \
-                type r = fault.base->name args;            \
-                if (failing)                               \
-                        errno = fault.plan.os;             \
-                return failing ? -1 : r;                   \
+#define WRAP(type, name, params, args)            \
+        static type f_##name params               \
+        {                                         \
+                bool failing = fires(#name);      \
+                if (failing && !fault.plan.after) \
+                        return -1;                \
+                type r = fault.base->name args;   \
+                if (failing)                      \
+                        errno = fault.plan.os;    \
+                return failing ? -1 : r;          \
         }
 
 WRAP(int, openat, (int dirfd, const char *path, int flags, mode_t mode), (dirfd, path, flags, mode))
-WRAP(int, openat2, (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve), (dirfd, path, flags, mode, resolve))
+WRAP(int, openat2, (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve),
+     (dirfd, path, flags, mode, resolve))
 WRAP(int, dup, (int fd), (fd))
 WRAP(ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n))
 WRAP(ssize_t, pread, (int fd, void *buf, size_t n, off_t at), (fd, buf, n, at))
@@ -96,7 +97,8 @@ WRAP(ssize_t, readlinkat, (int dirfd, const char *path, char *buf, size_t n), (d
 WRAP(int, symlinkat, (const char *target, int dirfd, const char *path), (target, dirfd, path))
 WRAP(int, mkdirat, (int dirfd, const char *path, mode_t mode), (dirfd, path, mode))
 WRAP(int, unlinkat, (int dirfd, const char *path, int flags), (dirfd, path, flags))
-WRAP(int, renameat2, (int fromfd, const char *from, int tofd, const char *to, unsigned flags), (fromfd, from, tofd, to, flags))
+WRAP(int, renameat2, (int fromfd, const char *from, int tofd, const char *to, unsigned flags),
+     (fromfd, from, tofd, to, flags))
 WRAP(int, linkat, (int fromfd, const char *from, int tofd, const char *to, int flags), (fromfd, from, tofd, to, flags))
 WRAP(int, ftruncate, (int fd, off_t size), (fd, size))
 WRAP(int, fallocate, (int fd, int mode, off_t at, off_t n), (fd, mode, at, n))
@@ -112,7 +114,7 @@ WRAP(int, ofd_lock, (int fd, int cmd, struct flock *lock), (fd, cmd, lock))
 WRAP(ssize_t, getrandom, (void *buf, size_t n, unsigned flags), (buf, n, flags))
 WRAP(int, clock_gettime, (clockid_t clock, struct timespec *ret), (clock, ret))
 WRAP(int, nanosleep, (const struct timespec *time, struct timespec *ret), (time, ret))
-WRAP(int, uname, (struct utsname *ret), (ret))
+WRAP(int, uname, (struct utsname * ret), (ret))
 
 static size_t shortened(size_t n)
 {

@@ -182,7 +182,9 @@ static void a_source_of_the_wrong_size_is_refused(void **state)
         char *p = pattern(10000, 9);
         put_ok("t", "old");
         const uint64_t expect = 9999, more = 10001;
-        const struct oxl_atomic_options cases[] = { { .expect_bytes = &expect }, { .expect_bytes = &more }, { .max_bytes = 9999 } };
+        const struct oxl_atomic_options cases[] = { { .expect_bytes = &expect },
+                                                    { .expect_bytes = &more },
+                                                    { .max_bytes = 9999 } };
         for (size_t i = 0; i < OXL_ARRAY_LEN(cases); i++) {
                 struct oxl_error err = OXL_ERROR_INIT;
                 struct memory m = { .p = p, .n = 10000, .step = 777 };
@@ -238,7 +240,12 @@ static void names_that_are_no_file_are_refused_untouched(void **state)
 
 static void unusual_names_work(void **state)
 {
-        static const char *const names[] = { ".hidden", "a\nb", "\xff\xfe", " ", "x.oxentmp.a1B2c3", "-",
+        static const char *const names[] = { ".hidden",
+                                             "a\nb",
+                                             "\xff\xfe",
+                                             " ",
+                                             "x.oxentmp.a1B2c3",
+                                             "-",
                                              "x.oxl-00000000000000a1-0123456789abcdef.tmp" };
         for (size_t i = 0; i < OXL_ARRAY_LEN(names); i++) {
                 put_ok(names[i], "x");
@@ -460,7 +467,7 @@ static void cancelling_before_the_rename_changes_nothing(void **state)
         int r = oxl_atomic_write_to_path("new/t", p, 20000, &o, &res, &err);
         (void)fault_remove();
         fails(r, &err, OXL_E_CANCELLED);
-        assert_int_equal(fault_calls(NULL), 0); /* before anything is created */
+        assert_int_equal(fault_calls(NULL), 0);             /* before anything is created */
         static const size_t places[] = { 0, 10000, 20000 }; /* 20000: after the last byte, before the rename */
         for (size_t i = 0; i < OXL_ARRAY_LEN(places); i++) {
                 struct memory m = { .p = p, .n = 20000, .cancel = &cancel, .fail_at = places[i] };

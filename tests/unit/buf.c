@@ -92,10 +92,27 @@ static void hex_is_lowercase_and_strict(void **state)
 
 static void utf8_is_strict(void **state)
 {
-        static const char *const good[] = { "", "a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x90\x82", "\xed\x9f\xbf",
-                                            "\xee\x80\x80", "\xf4\x8f\xbf\xbf", "\xc2\x80" };
-        static const char *const bad[] = { "\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x8f\xbf\xbf",
-                                           "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xff", "a\xc3", "\xe2\x82", "\xe2\x28\xa1",
+        static const char *const good[] = { "",
+                                            "a",
+                                            "\xc3\xa9",
+                                            "\xe2\x82\xac",
+                                            "\xf0\x9f\x90\x82",
+                                            "\xed\x9f\xbf",
+                                            "\xee\x80\x80",
+                                            "\xf4\x8f\xbf\xbf",
+                                            "\xc2\x80" };
+        static const char *const bad[] = { "\x80",
+                                           "\xc0\x80",
+                                           "\xc1\xbf",
+                                           "\xe0\x9f\xbf",
+                                           "\xed\xa0\x80",
+                                           "\xf0\x8f\xbf\xbf",
+                                           "\xf4\x90\x80\x80",
+                                           "\xf5\x80\x80\x80",
+                                           "\xff",
+                                           "a\xc3",
+                                           "\xe2\x82",
+                                           "\xe2\x28\xa1",
                                            "\xf0\x9f\x90\x28" };
         for (size_t i = 0; i < OXL_ARRAY_LEN(good); i++)
                 assert_true(oxl_utf8_valid(good[i], strlen(good[i])));
@@ -106,12 +123,9 @@ static void utf8_is_strict(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test(what_is_appended_is_read_back),
-                cmocka_unit_test(a_read_past_the_end_fails_for_good),
-                cmocka_unit_test(buffers_grow_and_stay_text),
-                cmocka_unit_test(sizes_that_overflow_are_no_memory),
-                cmocka_unit_test(hex_is_lowercase_and_strict),
-                cmocka_unit_test(utf8_is_strict),
+                cmocka_unit_test(what_is_appended_is_read_back), cmocka_unit_test(a_read_past_the_end_fails_for_good),
+                cmocka_unit_test(buffers_grow_and_stay_text),    cmocka_unit_test(sizes_that_overflow_are_no_memory),
+                cmocka_unit_test(hex_is_lowercase_and_strict),   cmocka_unit_test(utf8_is_strict),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

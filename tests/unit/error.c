@@ -51,7 +51,8 @@ static void templates_fit_their_shapes(void **state)
 {
         for (size_t i = 0; i < OXL_ARRAY_LEN(rows); i++) {
                 enum oxl_error_shape s = rows[i].shape;
-                bool one = strstr(rows[i].text, "%1"), two = strstr(rows[i].text, "%2"), why = strstr(rows[i].text, "%d");
+                bool one = strstr(rows[i].text, "%1"), two = strstr(rows[i].text, "%2"),
+                     why = strstr(rows[i].text, "%d");
                 bool digest = strstr(rows[i].text, "%w") || strstr(rows[i].text, "%g");
                 assert_int_equal(one, s != OXL_SHAPE_PLAIN);
                 assert_int_equal(two, s == OXL_SHAPE_PATHS || s == OXL_SHAPE_OS_PATHS);
@@ -74,7 +75,8 @@ static void a_message_names_files_and_cause(void **state)
         assert_int_equal(oxl_error_text(&err, text, 7), n);
         assert_string_equal(text, "cannot");
         assert_int_equal(oxl_error_text(&err, NULL, 0), n);
-        assert_int_equal(OXL_FAIL_WHY(&err, TARGET, err.path[1], "it is empty"), -OXL_E_TARGET); /* borrows from itself */
+        assert_int_equal(OXL_FAIL_WHY(&err, TARGET, err.path[1], "it is empty"),
+                         -OXL_E_TARGET); /* borrows from itself */
         oxl_error_text(&err, text, sizeof text);
         assert_string_equal(text, "'b' cannot be a file: it is empty");
         oxl_error_done(&err);
@@ -86,12 +88,14 @@ static void a_message_names_files_and_cause(void **state)
 static void digests_are_shown_in_their_own_form(void **state)
 {
         struct oxl_error err = OXL_ERROR_INIT;
-        struct oxl_digest want = { .algo = OXL_ALGO_XXH3_128, .bytes = { 0x01, 0x57 } }, got = { .algo = OXL_ALGO_BLAKE3 };
+        struct oxl_digest want = { .algo = OXL_ALGO_XXH3_128, .bytes = { 0x01, 0x57 } },
+                          got = { .algo = OXL_ALGO_BLAKE3 };
         char text[512];
         assert_int_equal(OXL_FAIL_OBJECT(&err, DIGEST, "f", &want, &got), -OXL_E_DIGEST);
         oxl_error_text(&err, text, sizeof text);
-        assert_string_equal(text, "'f' was not published: expected 1570000000000000000000000000000, got "
-                                  "0000000000000000000000000000000000000000000000000000000000000000");
+        assert_string_equal(text,
+                            "'f' was not published: expected 1570000000000000000000000000000, got "
+                            "0000000000000000000000000000000000000000000000000000000000000000");
         oxl_error_done(&err);
 }
 

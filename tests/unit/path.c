@@ -35,7 +35,8 @@ static void clean_paths_are_accepted(void **state)
 
 static void other_paths_are_refused(void **state)
 {
-        static const char *const bad[] = { "", "/", "/a", "a/", "a//b", ".", "..", "a/.", "a/..", "./a", "../a", "a/../b" };
+        static const char *const bad[] = { "",   "/",   "/a",   "a/",  "a//b", ".",
+                                           "..", "a/.", "a/..", "./a", "../a", "a/../b" };
         for (size_t i = 0; i < OXL_ARRAY_LEN(bad); i++)
                 assert_false(clean(bad[i]));
         assert_non_null(oxl_path_problem("a\0b", 3));

@@ -91,7 +91,8 @@ static void what_only_looks_like_ours_is_untouched(void **state)
         struct oxl_sweep_report r = sweep();
         assert_int_equal(r.foreign, 4 + strangers);
         assert_int_equal(r.removed, 1 - strangers);
-        const char *const kept[] = { "victim", link_name, dir_name, fifo_name, hard_name, ".nfs0000000000000001",
+        const char *const kept[] = { "victim",           link_name,      dir_name,
+                                     fifo_name,          hard_name,      ".nfs0000000000000001",
                                      "x.oxentmp.a1B2c3", "notes.oxl.tmp" };
         struct stat st;
         for (size_t i = 0; i < OXL_ARRAY_LEN(kept); i++)
@@ -194,7 +195,9 @@ static void owners_of_a_repository_are_judged_by_the_caller(void **state)
 {
         unsigned n[4] = { 0 };
         struct oxl_sweep_report r = { 0 };
-        struct oxl_sweep_options o = { .owner_alive = verdict_of_owner, .seen = seen, .ctx = n, .uid = geteuid(), .dry_run = true };
+        struct oxl_sweep_options o = {
+                .owner_alive = verdict_of_owner, .seen = seen, .ctx = n, .uid = geteuid(), .dry_run = true
+        };
         struct oxl_durable *d = NULL;
         int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         assert_int_equal(mkdir("sub", 0755), 0);

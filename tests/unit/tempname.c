@@ -34,11 +34,18 @@ static void our_names_are_recognised(void **state)
 static void other_names_are_not(void **state)
 {
         static const char *const others[] = {
-                "", "HEAD.tmp", "x.oxl-1-2.tmp", "x.oxl-00000000000000A1-0123456789abcdef.tmp",
-                "x.oxl-00000000000000a1-0123456789abcdef.tmp~", ".oxl-00000000000000a1-0123456789abcdef.tmp",
-                "x.oxentmp.a1B2c3", "x.oxl-00000000000000a1_0123456789abcdef.tmp",
-                "x.oxl-00000000000000a1-0123456789abcdeg.tmp", "x.oxm-00000000000000a1-0123456789abcdef.tmp",
-                "d/x.oxl-00000000000000a1-0123456789abcdef.tmp", "x.oxl-00000000000000a1-0123456789abcdef.tmq",
+                "",
+                "HEAD.tmp",
+                "x.oxl-1-2.tmp",
+                "x.oxl-00000000000000A1-0123456789abcdef.tmp",
+                "x.oxl-00000000000000a1-0123456789abcdef.tmp~",
+                ".oxl-00000000000000a1-0123456789abcdef.tmp",
+                "x.oxentmp.a1B2c3",
+                "x.oxl-00000000000000a1_0123456789abcdef.tmp",
+                "x.oxl-00000000000000a1-0123456789abcdeg.tmp",
+                "x.oxm-00000000000000a1-0123456789abcdef.tmp",
+                "d/x.oxl-00000000000000a1-0123456789abcdef.tmp",
+                "x.oxl-00000000000000a1-0123456789abcdef.tmq",
                 "x.oxl-000000000000000a1-0123456789abcdef.tmp",
         };
         for (size_t i = 0; i < OXL_ARRAY_LEN(others); i++) {

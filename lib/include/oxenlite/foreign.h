@@ -18,11 +18,12 @@ OXL_BEGIN_DECLS
 
 struct oxl_oxen_options {
         bool repair;
-        const char *from;           /* folder with good copies: an Oxen store, an oxen-lite working tree or plain files; NULL: none */
-        const char *state;          /* where quarantine goes; NULL: $XDG_STATE_HOME or ~/.local/state, + /oxen-lite/oxen */
+        const char *
+                from; /* folder with good copies: an Oxen store, an oxen-lite working tree or plain files; NULL: none */
+        const char *state; /* where quarantine goes; NULL: $XDG_STATE_HOME or ~/.local/state, + /oxen-lite/oxen */
         const atomic_bool *cancel;
         oxl_progress_fn *progress;
-        void *ctx;                  /* of progress */
+        void *ctx; /* of progress */
 };
 
 struct oxl_oxen_result {

@@ -21,35 +21,35 @@
 OXL_BEGIN_DECLS
 
 enum oxl_repair_verdict {
-        OXL_REPAIR_HEALED = 1,   /* good bytes are in place */
-        OXL_REPAIR_REBUILT,      /* a derived or rebuildable file was made anew */
-        OXL_REPAIR_LEFT,         /* no good copy: the damaged file stays where it is */
-        OXL_REPAIR_STALE,        /* not what the plan saw any more */
-        OXL_REPAIR_PROPOSED,     /* a person has to decide: `detail` says what and how */
+        OXL_REPAIR_HEALED = 1, /* good bytes are in place */
+        OXL_REPAIR_REBUILT,    /* a derived or rebuildable file was made anew */
+        OXL_REPAIR_LEFT,       /* no good copy: the damaged file stays where it is */
+        OXL_REPAIR_STALE,      /* not what the plan saw any more */
+        OXL_REPAIR_PROPOSED,   /* a person has to decide: `detail` says what and how */
 };
 struct oxl_repair_item { /* borrowed for the call */
         enum oxl_repair_verdict verdict;
         const char *finding_id, *slug, *path;
-        const char *source;      /* where the good bytes came from, or "" */
-        const char *detail;      /* one sentence, may be "" */
+        const char *source; /* where the good bytes came from, or "" */
+        const char *detail; /* one sentence, may be "" */
 };
 typedef int oxl_repair_fn(void *ctx, const struct oxl_repair_item *item, struct oxl_error *err);
 
 struct oxl_repair_options {
-        const char *const *from;  /* folders to take good bytes from: repositories, Oxen stores, plain files */
+        const char *const *from; /* folders to take good bytes from: repositories, Oxen stores, plain files */
         size_t n_from;
-        const char *plan;         /* JSON text of an earlier `fsck --json`; NULL: check first */
+        const char *plan; /* JSON text of an earlier `fsck --json`; NULL: check first */
         size_t plan_bytes;
-        bool force;               /* beyond the error budget */
+        bool force; /* beyond the error budget */
 };
 struct oxl_repair_result {
         struct oxl_check_result before; /* of the check that found the items */
         uint64_t healed, rebuilt, left, stale, proposed;
-        bool over_budget;         /* nothing was done: --force */
-        bool memory_suspect;      /* nothing was done: a file read differently each time */
-        uint64_t failed;          /* items that an I/O error kept from being repaired */
+        bool over_budget;              /* nothing was done: --force */
+        bool memory_suspect;           /* nothing was done: a file read differently each time */
+        uint64_t failed;               /* items that an I/O error kept from being repaired */
         struct oxl_check_result after; /* of the check that ended the repair; as before when nothing was done */
-        char quarantine[32];      /* id for undo; "" when nothing was moved */
+        char quarantine[32];           /* id for undo; "" when nothing was moved */
 };
 
 /* Checks (or takes the plan), then repairs what can be repaired. @finding hears the findings, @item what became of them. */
@@ -59,18 +59,19 @@ OXL_API OXL_MUST_CHECK int oxl_repair_run(const char *start, const struct oxl_re
                                           struct oxl_error *err);
 
 /* Puts back what repair @id moved to quarantine. Refuses to replace verified good content without @force. */
-OXL_API OXL_MUST_CHECK int oxl_repair_undo(const char *start, const struct oxl_repo_options *repo_options, const char *id,
-                                           bool force, oxl_repair_fn *item, void *ctx, struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repair_undo(const char *start, const struct oxl_repo_options *repo_options,
+                                           const char *id, bool force, oxl_repair_fn *item, void *ctx,
+                                           struct oxl_error *err);
 
 struct oxl_quarantine_entry {
-        const char *id, *path;  /* path: canonical file that was replaced or marked */
+        const char *id, *path; /* path: canonical file that was replaced or marked */
         uint64_t bytes;
-        bool only_copy;         /* no verified good copy of its content is in the store */
+        bool only_copy; /* no verified good copy of its content is in the store */
 };
 typedef int oxl_quarantine_fn(void *ctx, const struct oxl_quarantine_entry *entry, struct oxl_error *err);
 /* Lists what quarantine holds; with @purge removes it. */
-OXL_API OXL_MUST_CHECK int oxl_quarantine_list(const char *start, const struct oxl_repo_options *repo_options, bool purge,
-                                               oxl_quarantine_fn *fn, void *ctx, struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_quarantine_list(const char *start, const struct oxl_repo_options *repo_options,
+                                               bool purge, oxl_quarantine_fn *fn, void *ctx, struct oxl_error *err);
 
 OXL_END_DECLS
 
