@@ -231,6 +231,8 @@ static void name_del(struct mimage *im, uint32_t dir, const char *name)
                 return;
         struct minode *node = inode_own(im, dir);
         struct mentry *e = mimage_find(im, dir, name);
+        if (!e)
+                return; /* it is there: looked for above */
         name_unref(e->name);
         size_t i = (size_t)(e - node->entries);
         memmove(e, e + 1, (--node->n - i) * sizeof *e);

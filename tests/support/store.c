@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <unistd.h>
@@ -138,7 +139,8 @@ uint8_t *store_file(struct store *s, const char *path, size_t *ret_n)
 
 static int open_for_writing(struct store *s, const char *path, int flags)
 {
-        (void)fchmodat(s->root_fd, path, 0644, 0);
+        if (fchmodat(s->root_fd, path, 0644, 0) < 0)
+                assert_int_equal(errno, ENOENT); /* then it is made */
         int fd = openat(s->root_fd, path, O_WRONLY | O_CLOEXEC | flags, 0644);
         assert_true(fd >= 0);
         return fd;
