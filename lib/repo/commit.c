@@ -15,8 +15,8 @@
  * After STAGED cancellation is ignored. An error then ends as ABORTED when the ref is known not to have moved, else as
  * OUTCOME_UNKNOWN, and recovery decides. An aborted commit may leave the new index: its content then simply counts as staged.
  *
- * Syncs of one commit of small files: pack, index, journal, versions/packs, .oxen-lite, ref, refs/heads: 7, one more
- * (versions/packs, before the intent) when it meets objects that are stored already, and one more for the header of a fresh -wal (ARCHITECTURE.md lists them; tests/cli/release-syncs.sh counts them).
+ * Syncs of one commit of small files, 8: pack, versions/packs, index, journal, versions/packs, .oxen-lite, ref, refs/heads
+ * (ARCHITECTURE.md says why each; tests/cli/release-syncs.sh counts them).
  */
 #include <errno.h>
 #include <stdio.h>
