@@ -17,9 +17,23 @@ chmod 755 "$tmp"
 HOME=$tmp TMPDIR=$tmp
 export HOME TMPDIR
 
+# Every repository that a script leaves behind and fsck calls clean is read by the independent reader as well.
+independent_reader() {
+        find "$tmp" -maxdepth 4 -type d -name .oxen-lite -prune 2>/dev/null >"$tmp/repositories" || true
+        while read -r found; do
+                "$OXEN_LITE" -C "${found%/.oxen-lite}" --trust --quiet fsck >/dev/null 2>&1 || continue
+                python3 "$SRCDIR/tests/check/read_repository.py" "${found%/.oxen-lite}" >"$tmp/read" 2>&1 || {
+                        echo "FAILED: $found: the independent reader disagrees" >&2
+                        cat "$tmp/read" >&2
+                        status=1
+                }
+        done <"$tmp/repositories"
+}
+
 end() {
         status=$?
         cd /
+        [ "$status" -ne 0 ] || independent_reader
         for left in "$tmp"/oxen-lite-journal-*; do
                 [ ! -e "$left" ] || [ "$status" -ne 0 ] || {
                         echo "FAILED: left behind: $left" >&2
