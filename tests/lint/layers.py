@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # A layer may include the layers of a lower number, and itself.
 LAYERS = {"base": 0, "os": 1, "digest": 2, "durable": 3, "objects": 4, "journal": 4, "repo": 5,
-          "check": 6, "sweep": 6, "scrub": 6, "foreign": 6}
+          "check": 6, "sweep": 6, "foreign": 6, "scrub": 7}
 
 # Header -> where it may be included. Tests look behind the scenes, but not behind the digests.
 OWNERS = {
