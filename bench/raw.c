@@ -7,6 +7,8 @@
  *   bench-raw read DIR|FILE    walk, read, BLAKE3: the limit of fsck
  *   bench-raw stat DIR         walk and one lstat for each: the limit of status
  *   bench-raw drop DIR|FILE    takes its pages from the cache (for those who are not root)
+ *   bench-raw prime BYTES      touches that much memory: on a virtual machine a page that the host has not yet given
+ *                              costs 10 times its use, and whoever runs first would pay for all
  *   bench-raw meter OUT CMD... runs CMD and writes its wall and CPU time, peak memory and bytes moved to OUT as JSON
  *
  * Files below DIR are shared among as many threads as there are processors, at most 8. A name `.oxen-lite` is left out.
@@ -73,8 +75,7 @@ static size_t walk(int fd, const char *path, struct list *list)
                 die(path);
         while ((e = readdir(d))) {
                 char *below;
-                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
-                    strcmp(e->d_name, ".oxen-lite") == 0)
+                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 || strcmp(e->d_name, ".oxen-lite") == 0)
                         continue;
                 if (e->d_type != DT_DIR && !list) {
                         struct stat st;
@@ -221,6 +222,18 @@ static int copy(const char *from, const char *to)
         return 0;
 }
 
+static int prime(uint64_t bytes)
+{
+        for (uint64_t at = 0; at < bytes; at += STEP) {
+                uint8_t *p = malloc(STEP);
+                if (!p)
+                        break;
+                for (size_t i = 0; i < STEP; i += 4096)
+                        *(volatile uint8_t *)(p + i) = 1;
+        }
+        return 0; /* the kernel gets it all back at the end */
+}
+
 /* --- the meter --------------------------------------------------------------------------------------------------- */
 
 static double seconds_of(const struct timeval *t)
@@ -283,6 +296,8 @@ int main(int argc, char **argv)
                 return all(argv[2], NULL, false);
         if (strcmp(verb, "drop") == 0)
                 return all(argv[2], NULL, true);
+        if (strcmp(verb, "prime") == 0)
+                return prime(strtoull(argv[2], NULL, 10));
         if (strcmp(verb, "stat") == 0) {
                 printf("%zu\n", collect(argv[2], NULL));
                 return 0;

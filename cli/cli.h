@@ -21,6 +21,7 @@
 
 #include <oxenlite/json.h>
 #include <oxenlite/repo.h>
+#include <oxenlite/verbs.h>
 
 #define cleanup(fn) __attribute__((cleanup(fn)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -52,7 +53,12 @@ enum option_id {
         OPT_ALL,
         OPT_ALLOW_EMPTY,
         OPT_APPLY,
+        OPT_CACHED,
+        OPT_CREATE,
+        OPT_DELETE,
+        OPT_DRY_RUN,
         OPT_EDIT,
+        OPT_EMPTY_TRASH,
         OPT_EXPLAIN,
         OPT_FORCE,
         OPT_FROM,
@@ -70,11 +76,15 @@ enum option_id {
         OPT_REPAIR,
         OPT_SAMPLE,
         OPT_SINCE_DAYS,
+        OPT_SOCKET,
         OPT_SOURCE,
+        OPT_STAGED,
         OPT_STATE,
         OPT_TIME_LIMIT,
         OPT_TO,
         OPT_UNDO,
+        OPT_VERIFY,
+        OPT_WATCH,
 };
 
 struct option_row {
@@ -113,8 +123,9 @@ extern const struct option_row global_options[];
 /* NULL: no such command. */
 const struct command *command_find(const char *name);
 
-command_fn cmd_add, cmd_cat, cmd_commit, cmd_config, cmd_fsck, cmd_help, cmd_init, cmd_log, cmd_ls, cmd_recover,
-        cmd_restore, cmd_show, cmd_status, cmd_version;
+command_fn cmd_add, cmd_branch, cmd_cat, cmd_commit, cmd_config, cmd_copy, cmd_daemon, cmd_doctor, cmd_health, cmd_why, cmd_diff, cmd_op, cmd_rm, cmd_switch, cmd_tag, cmd_undo,
+        cmd_fsck, cmd_gc, cmd_help, cmd_init, cmd_log, cmd_ls, cmd_recover,
+        cmd_restore, cmd_show, cmd_status, cmd_sweep, cmd_version;
 
 /* --- one run ------------------------------------------------------------------------------------------------------ */
 
@@ -157,6 +168,7 @@ struct cli {
         struct progress progress;
         char usage[512]; /* what is wrong with the command line; "" when nothing is */
         int out_errno;   /* first failed write to stdout; 0: none */
+        void (*after)(struct cli *c); /* once what was done is acknowledged and the reader has it; may be NULL */
         int exit;        /* exit code that the command chose itself (fsck); < 0: by the error */
 };
 
@@ -244,6 +256,9 @@ void json_text_bytes(struct cli *c, const unsigned char *bytes, size_t n);
 void json_text_end(struct cli *c);
 /* Closes what is open, adds what recovery did and the error (NULL: none). */
 void json_end(struct cli *c, const struct oxl_error *err);
+
+/* cmd_gc.c: merges small packs when there are many. */
+void gc_after(struct cli *c);
 
 /* --- errors.c, progress.c, signals.c -------------------------------------------------------------------------------- */
 

@@ -31,6 +31,7 @@ int cmd_add(struct cli *c, int argc, char **argv, struct oxl_error *err)
         r = oxl_repo_add(c->repo, (const char *const *)paths.items, paths.n, &options, &a, err);
         if (r < 0)
                 return r;
+        c->after = gc_after;
         if (c->json) {
                 struct oxl_json *o = oxl_json_object();
                 oxl_json_set_u64(o, "staged", a.files);

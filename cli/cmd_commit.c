@@ -76,5 +76,6 @@ int cmd_commit(struct cli *c, int argc, char **argv, struct oxl_error *err)
         if (r < 0)
                 return r;
         say(c, &done, text);
+        c->after = gc_after;
         return 0;
 }

@@ -68,7 +68,7 @@ static struct oxl_json *finding_json(const struct oxl_finding *f)
         oxl_json_set_name(o, "detail", f->detail, strlen(f->detail));
         oxl_json_set(o, "affects", affects);
         oxl_json_set_u64(o, "affects_total", f->affects_total);
-        oxl_json_set_string(o, "remedy", oxl_problem_remedy(f->problem));
+        oxl_json_set_string(o, "remedy", f->remedy);
         oxl_json_set_bool(o, "repairable", repairable(f->problem));
         oxl_json_set_bool(o, "repaired", f->repaired);
         oxl_json_set(o, "size", oxl_json_string(NULL));
@@ -115,7 +115,7 @@ static void show_text(struct cli *c, const struct oxl_finding *f)
         if (f->affects_total > f->n_affects)
                 out(c, "  %-9s and %llu more\n", "", (unsigned long long)(f->affects_total - f->n_affects));
         if (!f->repaired)
-                out_fact(c, "next:", oxl_problem_remedy(f->problem));
+                out_fact(c, "next:", f->remedy);
 }
 
 void fsck_show(struct cli *c, const struct oxl_finding *f)

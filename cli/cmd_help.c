@@ -91,6 +91,9 @@ static struct oxl_json *command_json(const struct command *k)
         oxl_json_set_string(o, "name", k->name);
         oxl_json_set_string(o, "synopsis", k->synopsis);
         oxl_json_set_string(o, "about", k->about);
+        oxl_json_set_string(o, "more", k->more);
+        oxl_json_set_bool(o, "common", (k->flags & COMMAND_COMMON) != 0);
+        oxl_json_set_string(o, "exit_codes", exit_codes(k));
         oxl_json_set_string(o, "example", k->example);
         oxl_json_set(o, "options", options_json(k->options));
         return o;

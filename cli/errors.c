@@ -50,7 +50,7 @@ int errors_exit(const struct cli *c, const struct oxl_error *err)
 static void print_next(const struct cli *c, const struct oxl_error *err)
 {
         if (!c->usage[0])
-                (void)fprintf(stderr, "  next: %s\n", oxl_error_next(err->code));
+                (void)fprintf(stderr, "  next: %s\n", oxl_error_next_step(err));
         else if (c->command)
                 (void)fprintf(stderr, "  next: see oxen-lite help %s\n", c->command->name);
         else

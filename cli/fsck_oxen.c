@@ -45,6 +45,7 @@ static void end_json(struct cli *c, const struct oxl_oxen_result *done, int stat
         oxl_json_set_u64(oxen, "temp_bytes", done->temp_bytes);
         oxl_json_set_u64(oxen, "quarantined", done->quarantined);
         oxl_json_set_u64(oxen, "healed", done->healed);
+        oxl_json_set_bool(oxen, "over_budget", done->over_budget);
         if (done->quarantine)
                 oxl_json_set_name(oxen, "quarantine", done->quarantine, strlen(done->quarantine));
         oxl_json_set_string(o, "result", fsck_result_text(status));
@@ -81,6 +82,10 @@ static void end_text(const struct run *s, const struct oxl_oxen_result *done, in
                 out(c, ", %llu temporary file%s (%s)", (unsigned long long)done->temps, plural(done->temps),
                     size_text(done->temp_bytes, temps));
         out(c, "\n");
+        if (done->over_budget)
+                out(c,
+                    "nothing was repaired: more than 5 items and 1 %% of the versions are damaged; look at the disk, then "
+                    "add --force\n");
         if (done->quarantine) {
                 out(c, "what was damaged is kept in ");
                 out_name(c, done->quarantine);
@@ -92,6 +97,7 @@ int fsck_oxen(struct cli *c, int argc, char **argv, struct oxl_error *err)
 {
         struct oxl_oxen_options options = {
                 .repair = cli_has(c, OPT_REPAIR),
+                .force = cli_has(c, OPT_FORCE),
                 .from = cli_value(c, OPT_FROM),
                 .state = cli_value(c, OPT_STATE),
                 .cancel = c->repo_options.cancel,
@@ -104,8 +110,8 @@ int fsck_oxen(struct cli *c, int argc, char **argv, struct oxl_error *err)
         (void)argc, (void)argv;
         if (cli_has(c, OPT_QUICK))
                 return cli_usage(c, err, "--quick and --oxen do not go together");
-        if (!options.repair && (options.from || options.state))
-                return cli_usage(c, err, "--from and --state need --repair");
+        if (!options.repair && (options.from || options.state || options.force))
+                return cli_usage(c, err, "--from, --state and --force need --repair");
         if (c->json)
                 json_rows(c, "findings");
         int r = oxl_oxen_check(cli_value(c, OPT_OXEN), &options, show, &s, &done, err);

@@ -106,7 +106,7 @@ static int status_of(const struct oxl_repair_result *done)
 
         if (left || done->after.pending || done->proposed || done->stale || done->over_budget || done->memory_suspect)
                 status |= FSCK_LEFT;
-        if (done->after.unreadable || done->failed)
+        if (done->before.unreadable || done->after.unreadable || done->failed)
                 status |= FSCK_UNCHECKED;
         return status;
 }

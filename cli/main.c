@@ -28,7 +28,11 @@ const struct option_row global_options[] = {
 
 static const struct option_row add_options[] = {
         { OPT_ALL, 'A', "all", NULL, "everything below PATH (without PATH: everything), removals too" },
-        { OPT_FORCE, 0, "force", NULL, "also names that look like our own temporary files" },
+        { OPT_FORCE, 0, "force", NULL, "also what .oxenliteignore leaves out, and names like our own temporary files" },
+        { 0 },
+};
+static const struct option_row branch_options[] = {
+        { OPT_DELETE, 'd', "delete", NULL, "delete the branch NAME" },
         { 0 },
 };
 static const struct option_row commit_options[] = {
@@ -39,6 +43,16 @@ static const struct option_row commit_options[] = {
 };
 static const struct option_row config_options[] = {
         { OPT_EDIT, 0, "edit", NULL, "edit the settings in $VISUAL or $EDITOR" },
+        { 0 },
+};
+static const struct option_row copy_options[] = {
+        { OPT_FORCE, 0, "force", NULL, "move branches that have diverged there, and the one somebody works on" },
+        { OPT_QUICK, 0, "quick", NULL, "believe what the copy has already; do not read it again" },
+        { 0 },
+};
+static const struct option_row daemon_options[] = {
+        { OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket (default /run/oxen-lite/control)" },
+        { OPT_WATCH, 0, "watch", NULL, "status: show it again at each change, until interrupted" },
         { 0 },
 };
 static const struct option_row fsck_options[] = {
@@ -62,6 +76,13 @@ static const struct option_row fsck_options[] = {
         { OPT_STATE, 0, "state", "DIR", "with --oxen: where that is kept (default: XDG state)" },
         { 0 },
 };
+static const struct option_row gc_options[] = {
+        { OPT_DRY_RUN, 0, "dry-run", NULL, "say what would be moved or rewritten, and change nothing" },
+        { OPT_UNDO, 0, "undo", "ID", "move back what the gc ID put into trash, once all of it is verified" },
+        { OPT_EMPTY_TRASH, 0, "empty-trash", NULL, "list what trash holds, ask, and delete it for good" },
+        { OPT_FORCE, 0, "force", NULL, "with --empty-trash: without asking" },
+        { 0 },
+};
 static const struct option_row init_options[] = {
         { OPT_HASH, 0, "hash", "blake3|xxh3-128", "what names file contents (default blake3)" },
         { 0 },
@@ -76,14 +97,43 @@ static const struct option_row ls_options[] = {
 };
 static const struct option_row restore_options[] = {
         { OPT_SOURCE, 0, "source", "REV", "from this revision (default: what is staged; with --to: HEAD)" },
+        { OPT_STAGED, 0, "staged", NULL, "take back what is staged (from HEAD, or REV); files stay as they are" },
         { OPT_FORCE, 0, "force", NULL, "overwrite changed files; each is stored as a blob first" },
         { OPT_TO, 0, "to", "DIR", "write below DIR instead of the working tree" },
+        { 0 },
+};
+
+static const struct option_row sweep_options[] = {
+        { OPT_DRY_RUN, 0, "dry-run", NULL, "say what would go, and remove nothing" },
+        { OPT_OXEN, 0, "oxen", "DIR", "sweep an Oxen repository or version store instead" },
+        { 0 },
+};
+
+static const struct option_row rm_options[] = {
+        { OPT_CACHED, 0, "cached", NULL, "stop tracking; the files stay in the working tree" },
+        { 0 },
+};
+static const struct option_row show_options[] = {
+        { OPT_VERIFY, 0, "verify", NULL, "read the commit, its folders and all its content, and say whether it is good" },
+        { 0 },
+};
+static const struct option_row switch_options[] = {
+        { OPT_CREATE, 'c', "create", NULL, "make the branch NAME here first" },
+        { OPT_FORCE, 0, "force", NULL, "replace files with changes; each is stored as a blob first" },
+        { 0 },
+};
+static const struct option_row tag_options[] = {
+        { OPT_DELETE, 'd', "delete", NULL, "delete the tag NAME" },
         { 0 },
 };
 
 const struct command commands[] = {
         { "add", cmd_add, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, -1, add_options, "[-A] [--force] PATH...",
           "stage files for the next commit", NULL, "oxen-lite add -A" },
+        { "branch", cmd_branch, COMMAND_REPO, 0, 1, branch_options, "[-d] [NAME]", "list, make or delete branches",
+          "NAME alone makes a branch at HEAD; oxen-lite switch NAME goes there. -d refuses a branch whose commits\n"
+          "nothing else has; undo brings a deleted branch back.",
+          "oxen-lite branch try-other-labels" },
         { "cat", cmd_cat, COMMAND_REPO, 1, 1, NULL, "REV:PATH", "write a stored file to standard output",
           "PATH counts from the root of the working tree; with a leading ./ from here. The content is verified first.",
           "oxen-lite cat HEAD~1:data/train.csv >old.csv" },
@@ -96,6 +146,28 @@ const struct command commands[] = {
           "show or change settings",
           "Without arguments: all settings. accept: seal config.json again after an edit by hand.",
           "oxen-lite config user.name \"Ada Lovelace\"" },
+        { "copy", cmd_copy, COMMAND_REPO, 1, 1, copy_options, "[--force] [--quick] DEST",
+          "copy the repository: backup and clone",
+          "DEST is a new folder, or an earlier copy, which then gets what it lacks. Everything is verified on its way, and\n"
+          "what DEST has is read and healed. Branches and tags that only DEST has stay. The files of the working tree are\n"
+          "not copied: oxen-lite -C DEST restore . brings them out. Interrupted, run it again.",
+          "oxen-lite copy /mnt/backup/data" },
+        { "daemon", cmd_daemon, 0, 1, 2, daemon_options,
+          "status|findings|pause|resume|scrub|limit|reload [PATH|RATE]",
+          "ask the background service, or tell it something",
+          "status [PATH]: does each repository keep its promise? findings PATH: what is damaged.\n"
+          "pause [PATH], resume [PATH]: stop scrubbing and go on; this holds after a restart of the service, too.\n"
+          "scrub PATH: read everything now. limit RATE: cap for all, such as 50M; 0: as configured. reload: as SIGHUP.\n"
+          "Changes are for root and the user that oxen-lited runs as.",
+          "oxen-lite daemon status" },
+        { "diff", cmd_diff, COMMAND_REPO, 0, 2, NULL, "[REV [REV]]", "show which files differ, and their sizes",
+          "Without REV: the working tree against what is staged. One REV: the working tree against that commit.\n"
+          "A added, D deleted, M modified, T another kind (file, symbolic link), X only the executable bit.",
+          "oxen-lite diff HEAD~1 HEAD" },
+        { "doctor", cmd_doctor, 0, 0, 1, NULL, "[DIR]", "say which promises hold on this file system",
+          "Tries what they depend on in a folder of its own in DIR (here), which it removes: renames, syncs, locks, leases,\n"
+          "reading around the cache. Exit 1 when a promise does not hold.",
+          "oxen-lite doctor /mnt/data" },
         { "fsck", cmd_fsck, COMMAND_FSCK | COMMAND_COMMON, 0, 0, fsck_options,
           "[OPTION]... | --repair | --undo ID | --explain SLUG | --oxen DIR [--repair]",
           "verify everything, change nothing; or repair",
@@ -106,6 +178,17 @@ const struct command commands[] = {
           "--oxen checks a repository of Oxen instead. With --repair what is damaged is kept outside of it, and\n"
           "replaced only by bytes that hash to its name.",
           "oxen-lite fsck" },
+        { "gc", cmd_gc, COMMAND_REPO | COMMAND_WRITES, 0, 0, gc_options,
+          "[--dry-run | --undo ID | --empty-trash [--force]]", "put aside what nothing refers to, merge small packs",
+          "Nothing is deleted: what no branch, tag, staged file, recent operation or interrupted operation needs goes to\n"
+          "trash, and --undo brings it back. Operations can be undone, and what nothing refers to is kept, for\n"
+          "gc.keep_days days (default 90). Anything needed that cannot be read stops gc before it moves anything.\n"
+          "--empty-trash frees the space. Commits merge small packs by themselves.",
+          "oxen-lite gc --dry-run" },
+        { "health", cmd_health, 0, 0, 0, NULL, "", "show when everything stored was verified last",
+          "A map of all stored bytes, in the order in which they will be read again, and what was found. It shows what was\n"
+          "recorded by fsck --record and oxen-lited, and reads nothing itself. Exit 3 when damage is recorded.",
+          "oxen-lite health" },
         { "help", cmd_help, 0, 0, 1, NULL, "[CMD]", "explain a command", NULL, "oxen-lite help restore" },
         { "init", cmd_init, COMMAND_COMMON, 0, 1, init_options, "[--hash blake3|xxh3-128] [DIR]", "make a repository",
           NULL, "oxen-lite init data" },
@@ -116,17 +199,47 @@ const struct command commands[] = {
           "One argument that is a revision is taken as one; ./NAME is always a path.\n"
           "Columns: kind (f file, x executable, l symlink, d folder), bytes, id, path.",
           "oxen-lite ls -r HEAD data" },
+        { "op", cmd_op, COMMAND_REPO, 1, 1, log_options, "log [-n N]", "show what was done here, newest first",
+          "Each row has a number, which oxen-lite undo takes.", "oxen-lite op log -n 10" },
         { "recover", cmd_recover, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, 0, NULL, "",
           "finish or undo what was interrupted", "Every writing command does this first.", "oxen-lite recover" },
         { "restore", cmd_restore, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, -1, restore_options,
-          "[--source REV] [--force] [--to DIR] PATH...", "bring files back",
+          "[--source REV] [--staged] [--force] [--to DIR] PATH...", "bring files back",
           "Files that were changed are not overwritten without --force. With --to, no PATH means everything.",
           "oxen-lite restore --source HEAD~1 data/train.csv" },
-        { "show", cmd_show, COMMAND_REPO | COMMAND_COMMON, 0, 1, NULL, "[REV]", "show a commit and what it changed",
-          NULL, "oxen-lite show HEAD" },
+        { "rm", cmd_rm, COMMAND_REPO | COMMAND_WRITES, 1, -1, rm_options, "[--cached] PATH...",
+          "remove files, and stage that",
+          "Everything tracked below a folder goes with it. What has changes is stored as a blob first.",
+          "oxen-lite rm data/old.csv" },
+        { "show", cmd_show, COMMAND_REPO | COMMAND_COMMON, 0, 1, show_options, "[--verify] [REV]",
+          "show a commit and what it changed",
+          "--verify reads everything that the commit needs instead; exit 3 when anything of it is damaged.",
+          "oxen-lite show HEAD" },
         { "status", cmd_status, COMMAND_REPO | COMMAND_COMMON, 0, 0, NULL, "", "show what is staged and what changed",
           NULL, "oxen-lite status" },
+        { "sweep", cmd_sweep, 0, 0, 1, sweep_options, "[--dry-run] [PATH] | [--dry-run] --oxen DIR",
+          "remove temporary files that the dead left",
+          "Removes what is proven dead and nothing else: a temporary file of ours when the kernel says that its writer's\n"
+          "lock is free; one of Oxen's when nobody has it open and it is more than a day old. Each file is named with\n"
+          "the proof, those that stay too. In .oxen-lite and the whole working tree of the repository at or above PATH.\n"
+          "What an interrupted operation needs waits for oxen-lite recover.",
+          "oxen-lite sweep --dry-run" },
+        { "switch", cmd_switch, COMMAND_REPO | COMMAND_WRITES, 1, 1, switch_options, "[-c] [--force] NAME",
+          "go to another branch",
+          "Refuses to lose changes; those of files that both branches have alike come along. A tag or the id of a\n"
+          "commit works too: HEAD is then that commit, on no branch.",
+          "oxen-lite switch -c try-other-labels" },
+        { "tag", cmd_tag, COMMAND_REPO, 0, 2, tag_options, "[-d] [NAME [REV]]", "list, make or delete tags",
+          "NAME alone names HEAD.", "oxen-lite tag v1.0" },
+        { "undo", cmd_undo, COMMAND_REPO | COMMAND_WRITES, 0, 1, NULL, "[ID]", "take an operation back",
+          "ID: from oxen-lite op log; without it the newest. HEAD, branches, tags and what is staged are then as before;\n"
+          "for rm and switch the files too. Files with changes are stored first. An undo can be undone.",
+          "oxen-lite undo" },
         { "version", cmd_version, 0, 0, 0, NULL, "", "show the version", NULL, "oxen-lite version" },
+        { "why", cmd_why, COMMAND_REPO, 1, 1, NULL, "ID|PATH", "say what keeps an object or a path, and where it is stored",
+          "ID: of a commit, or of what oxen-lite ls shows; 8 digits or more. Branches and tags that lead to it, commits (newest\n"
+          "and oldest of a run that has it at that path), what is staged, operations that can be undone, quarantine, trash.",
+          "oxen-lite why data/train.csv" },
         { 0 },
 };
 
@@ -298,6 +411,8 @@ static int finish(struct cli *c, struct oxl_error *err)
         cleanup_error struct oxl_error flushed = OXL_ERROR_INIT;
         if (out_end(c, &flushed) < 0 && !err->code)
                 oxl_error_move(err, &flushed);
+        if (c->after && c->repo && !err->code)
+                c->after(c);
         oxl_repo_close(c->repo);
         c->repo = NULL;
         if (err->code)

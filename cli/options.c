@@ -86,10 +86,16 @@ static size_t distance(const char *a, const char *b)
         return d[n][m];
 }
 
+/* One typing error in a short word, two in a long one. */
+static size_t too_far(const char *name)
+{
+        return strlen(name) < 4 ? 2 : 3;
+}
+
 const char *nearest(const char *name, candidate_fn *next)
 {
         const char *best = NULL, *candidate;
-        size_t least = strlen(name) < 4 ? 2 : 3; /* one typing error in a short word, two in a long one */
+        size_t least = too_far(name);
         size_t pos = 0;
 
         while ((candidate = next(&pos))) {
@@ -124,6 +130,36 @@ static const struct option_row *row_of(const struct cli *c, char letter, const c
 {
         const struct option_row *row = c->command ? row_in(c->command->options, letter, name, n) : NULL;
         return row ? row : row_in(global_options, letter, name, n);
+}
+
+/* The option of the command, or of every command, that was probably meant; NULL: none is near. */
+static const char *nearest_option(const struct cli *c, const char *name)
+{
+        const struct option_row *tables[] = { c->command ? c->command->options : NULL, global_options };
+        const char *best = NULL;
+        size_t least = too_far(name);
+
+        for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
+                for (const struct option_row *row = tables[i]; row && row->id != OPT_NONE; row++) {
+                        size_t d = row->name ? distance(name, row->name) : least;
+                        if (d < least) {
+                                least = d;
+                                best = row->name;
+                        }
+                }
+        }
+        return best;
+}
+
+static int unknown_option(struct cli *c, const char *name, size_t n, struct oxl_error *err)
+{
+        char typed[101];
+
+        (void)snprintf(typed, sizeof typed, "%.*s", (int)(n < 100 ? n : 100), name);
+        const char *near = nearest_option(c, typed);
+        return cli_usage(c, err, "unknown option '--%s'%s%s%s%s%s", typed, c->command ? " for " : "",
+                         c->command ? c->command->name : "", near ? "; did you mean '--" : "", near ? near : "",
+                         near ? "'?" : "");
 }
 
 static int set_wait(struct cli *c, const char *value, struct oxl_error *err)
@@ -168,8 +204,7 @@ static int take_long(struct cli *c, struct scan *s, const char *word, struct oxl
         const struct option_row *row = row_of(c, 0, name, n);
 
         if (!row)
-                return cli_usage(c, err, "unknown option '--%.*s'%s%s", (int)(n < 100 ? n : 100), name,
-                                 c->command ? " for " : "", c->command ? c->command->name : "");
+                return unknown_option(c, name, n, err);
         if (!row->value) {
                 if (equals)
                         return cli_usage(c, err, "--%s takes no value", row->name);

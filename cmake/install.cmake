@@ -1,22 +1,43 @@
 # SPDX-License-Identifier: MIT
-install(TARGETS oxl_durable oxenlite ARCHIVE)
-install(DIRECTORY ${PROJECT_SOURCE_DIR}/lib/include/oxenlite DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
+# Components, one Debian package each: runtime (liboxenlite0), dev (liboxenlite-dev), tools (oxen-lite).
+include(CMakePackageConfigHelpers)
+set(OXL_UNIT_DIR lib/systemd/system)
+
+# --- library ---------------------------------------------------------------------------------------------------------
+install(TARGETS oxenlite_shared EXPORT oxenlite
+        LIBRARY COMPONENT runtime NAMELINK_COMPONENT dev)
+install(TARGETS oxenlite_static EXPORT oxenlite ARCHIVE COMPONENT dev)
+install(TARGETS oxl_durable ARCHIVE COMPONENT dev)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/lib/include/oxenlite DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} COMPONENT dev
         FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 
-# The .pc files name what the archives leave open (Requires, not .private: there is no shared library); a BLAKE3 built from sources is inside liboxl_durable.a.
+# oxenlite-durable.pc names what its archive leaves open; a BLAKE3 built from sources is inside the archives.
 foreach(pc oxenlite oxenlite-durable)
         configure_file(${PROJECT_SOURCE_DIR}/cmake/${pc}.pc.in ${PROJECT_BINARY_DIR}/${pc}.pc @ONLY)
-        install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+        install(FILES ${PROJECT_BINARY_DIR}/${pc}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT dev)
 endforeach()
 
-file(GLOB man_pages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/docs/man/*.[1-8])
-foreach(page IN LISTS man_pages)
-        string(REGEX MATCH "[1-8]$" section ${page})
-        install(FILES ${page} DESTINATION ${CMAKE_INSTALL_MANDIR}/man${section})
-endforeach()
+set(OXL_CMAKE_DIR ${CMAKE_INSTALL_LIBDIR}/cmake/oxenlite)
+configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/oxenliteConfig.cmake.in
+        ${PROJECT_BINARY_DIR}/oxenliteConfig.cmake INSTALL_DESTINATION ${OXL_CMAKE_DIR})
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/oxenliteConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${PROJECT_BINARY_DIR}/oxenliteConfig.cmake ${PROJECT_BINARY_DIR}/oxenliteConfigVersion.cmake
+        DESTINATION ${OXL_CMAKE_DIR} COMPONENT dev)
+install(EXPORT oxenlite FILE oxenliteTargets.cmake NAMESPACE oxenlite:: DESTINATION ${OXL_CMAKE_DIR} COMPONENT dev)
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/examples DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/liboxenlite-dev COMPONENT dev)
 
-if(OXL_HAVE_SYSTEMD)
+# --- service ---------------------------------------------------------------------------------------------------------
+# Below the prefix: systemd looks into /usr/lib and /usr/local/lib.
+if(OXL_HAVE_DAEMON)
         configure_file(${PROJECT_SOURCE_DIR}/systemd/oxen-lited.service.in
-                ${PROJECT_BINARY_DIR}/oxen-lited.service @ONLY)
-        install(FILES ${PROJECT_BINARY_DIR}/oxen-lited.service DESTINATION lib/systemd/system)
+                ${PROJECT_BINARY_DIR}/systemd/oxen-lited.service @ONLY)
+        install(FILES ${PROJECT_BINARY_DIR}/systemd/oxen-lited.service ${PROJECT_SOURCE_DIR}/systemd/oxen-lited.socket
+                DESTINATION ${OXL_UNIT_DIR} COMPONENT tools)
+        install(FILES ${PROJECT_SOURCE_DIR}/systemd/oxen-lite.sysusers DESTINATION lib/sysusers.d RENAME oxen-lite.conf
+                COMPONENT tools)
+        install(FILES ${PROJECT_SOURCE_DIR}/systemd/oxen-lite.tmpfiles DESTINATION lib/tmpfiles.d RENAME oxen-lite.conf
+                COMPONENT tools)
+        install(FILES ${PROJECT_SOURCE_DIR}/systemd/daemon.json ${PROJECT_SOURCE_DIR}/systemd/oxen-lite-alert@.service
+                DESTINATION ${CMAKE_INSTALL_DOCDIR}/examples COMPONENT tools)
 endif()
+install(DIRECTORY ${PROJECT_SOURCE_DIR}/docs/monitoring DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT tools)

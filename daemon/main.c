@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oxen-lited: the background service. Runs in the foreground under a service manager.
+ * oxen-lited: the background service. Runs in the foreground under a service manager, or alone.
  *
- * States: starting -> READY=1 -> waiting -> SIGTERM or SIGINT -> STOPPING=1 -> exit 0.
- * The signals are blocked before anything else, so that one that comes early is seen by the wait instead of killing us
- * half started. A crash leaves nothing behind: no files are written yet (test: cli/daemon).
+ * Order of the start: settings (all errors at once) -> state folder, locked -> socket -> signals -> repositories -> READY=1. Order of the
+ * end: STOPPING=1 -> no more clients -> workers asked to end, 20 s -> last textfile -> socket's name removed -> exit 0.
  */
-#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "daemon.h"
 #include "notify.h"
 
 enum {
@@ -22,39 +20,44 @@ enum {
 };
 
 struct options {
-        const char *config; /* borrowed from argv; NULL: defaults */
-        bool help, version;
+        const char *config; /* borrowed from argv */
+        bool check, help, version, worker;
 };
 
 static const char help_text[] =
-        "usage: oxen-lited [--config FILE]\n"
+        "usage: oxen-lited [--config FILE] [--check-config]\n"
         "\n"
-        "The background service of oxen-lite. It stays in the foreground, tells systemd\n"
-        "when it is ready and when it stops, and ends on SIGTERM or SIGINT.\n"
+        "The background service of oxen-lite: recovers what dead processes left, sweeps stale\n"
+        "temporary files, and verifies every byte within a promised time. It stays in the\n"
+        "foreground, tells systemd when it is ready and when it stops, reads its settings\n"
+        "again on SIGHUP, and ends on SIGTERM or SIGINT.\n"
         "\n"
-        "Not built yet: background recovery, sweeping and scrubbing. This version touches\n"
-        "no repository. Until then, write commands of oxen-lite recover by themselves;\n"
-        "for the rest run oxen-lite recover, sweep and fsck.\n"
+        "      --config FILE   settings (default /etc/oxen-lite/daemon.json)\n"
+        "      --check-config  name every error of the settings, and end: 0 none, 2 some\n"
+        "  -h, --help          show this text\n"
+        "  -V, --version       show the version\n"
         "\n"
-        "      --config FILE  settings; accepted, but not read yet\n"
-        "  -h, --help         show this text\n"
-        "  -V, --version      show the version\n";
+        "Ask it with oxen-lite daemon status.\n";
 
 /* 0, or EXIT_USAGE after getopt has said why. */
 static int parse(int argc, char **argv, struct options *ret)
 {
         static const struct option table[] = {
                 { "config", required_argument, NULL, 'c' },
+                { "check-config", no_argument, NULL, 'C' },
+                { "worker", no_argument, NULL, 'w' }, /* for ourselves: child.c */
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
                 { 0 },
         };
-        struct options o = { 0 };
+        struct options o = { .config = "/etc/oxen-lite/daemon.json" };
         int c;
 
         while ((c = getopt_long(argc, argv, "hV", table, NULL)) != -1) {
                 switch (c) {
                 case 'c': o.config = optarg; break;
+                case 'C': o.check = true; break;
+                case 'w': o.worker = true; break;
                 case 'h': o.help = true; break;
                 case 'V': o.version = true; break;
                 default: return EXIT_USAGE;
@@ -77,34 +80,171 @@ static int print(const char *text)
         return EXIT_OK;
 }
 
+static int fail(const struct oxl_error *err)
+{
+        cleanup_free char *text = util_error_text(err);
+        fprintf(stderr, "oxen-lited: %s\n  next: %s\n", text ? text : "out of memory", oxl_error_next(err->code));
+        return EXIT_FAILED;
+}
+
+/* --- settings ----------------------------------------------------------------------------------------------------------- */
+
+static int load(const char *path, struct config *ret)
+{
+        cleanup_error struct oxl_error err = OXL_ERROR_INIT;
+        cleanup(config_errors_done) struct config_errors errors = { 0 };
+        int r = config_load(path, ret, &errors, &err);
+
+        if (r == 0)
+                return EXIT_OK;
+        if (r < 0) {
+                (void)fail(&err);
+                return EXIT_USAGE;
+        }
+        for (size_t i = 0; i < errors.n; i++)
+                fprintf(stderr, "oxen-lited: %s: %s\n", path, errors.lines[i]);
+        if (errors.more)
+                fprintf(stderr, "oxen-lited: %s: and %zu more\n", path, errors.more);
+        return EXIT_USAGE;
+}
+
+static int check(const char *path)
+{
+        cleanup(config_done) struct config c = { 0 };
+        int r = load(path, &c);
+        cleanup_free char *text =
+                r == EXIT_OK ? util_format("%s: no errors, %zu repositories\n", path, c.n_repositories) : NULL;
+        return r == EXIT_OK ? print(text ? text : "no errors\n") : r;
+}
+
+/* --- the process -------------------------------------------------------------------------------------------------------- */
+
 /* A manager that cannot be told is no reason to stop working, but it is said. */
 static void tell(const char *state)
 {
         int r = notify_state(state);
         if (r < 0)
-                fprintf(stderr, "oxen-lited: cannot tell the service manager '%s': %s\n", state, strerror(-r));
+                log_say(LOG_WARN, "cannot tell the service manager '%s': %s", state, strerror(-r));
 }
 
-static int serve(void)
+static void on_signal(evutil_socket_t number, short what, void *ctx)
 {
-        sigset_t stop;
-        int got;
+        struct daemon *d = ctx;
+        cleanup_error struct oxl_error err = OXL_ERROR_INIT;
 
-        sigemptyset(&stop);
-        sigaddset(&stop, SIGTERM);
-        sigaddset(&stop, SIGINT);
-        if (sigprocmask(SIG_BLOCK, &stop, NULL) < 0) {
-                fprintf(stderr, "oxen-lited: cannot block signals: %s\n", strerror(errno));
-                return EXIT_FAILED;
+        (void)what;
+        if (number == SIGCHLD) {
+                child_reap(d);
+        } else if (number == SIGHUP) {
+                if (!d->stopping && server_reload(d, &err) != 0)
+                        return; /* it said why */
+        } else if (d->stopping) {
+                child_kill_all(d); /* somebody is in a hurry */
+        } else {
+                log_say(LOG_NOTE, "stopping");
+                tell("STOPPING=1");
+                server_done(d);
+                supervisor_stop(d);
         }
-        tell("READY=1\nSTATUS=Idle: background work is not built yet");
-        int r = sigwait(&stop, &got);
-        if (r != 0) {
-                fprintf(stderr, "oxen-lited: cannot wait for signals: %s\n", strerror(r));
-                return EXIT_FAILED;
+}
+
+static void on_watchdog(evutil_socket_t fd, short what, void *ctx)
+{
+        (void)fd, (void)what, (void)ctx;
+        (void)notify_state("WATCHDOG=1");
+}
+
+static int set_signals(struct daemon *d, struct oxl_error *err)
+{
+        static const int numbers[] = { SIGTERM, SIGINT, SIGHUP, SIGCHLD };
+        struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+        (void)sigaction(SIGPIPE, &ignore, NULL);
+        (void)sigaction(SIGXFSZ, &ignore, NULL);
+        for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+                d->signals[i] = evsignal_new(d->base, numbers[i], on_signal, d);
+                if (!d->signals[i] || evsignal_add(d->signals[i], NULL) < 0)
+                        return util_error(err, OXL_E_NOMEM, 0, NULL, NULL);
         }
-        tell("STOPPING=1");
-        return EXIT_OK;
+        return 0;
+}
+
+/* At half of what the manager wants. The timer runs in the loop: a loop that hangs is restarted. */
+static void set_watchdog(struct daemon *d)
+{
+        int64_t half = notify_watchdog_ms() / 2;
+        struct timeval every = { .tv_sec = (time_t)(half / 1000), .tv_usec = (suseconds_t)(half % 1000 * 1000) };
+
+        if (half <= 0)
+                return;
+        d->watchdog = event_new(d->base, -1, EV_PERSIST, on_watchdog, d);
+        if (!d->watchdog || evtimer_add(d->watchdog, &every) < 0)
+                log_say(LOG_ERROR, "no watchdog: out of memory");
+}
+
+static void log_libevent(int severity, const char *text)
+{
+        if (severity >= EVENT_LOG_WARN)
+                log_say(severity == EVENT_LOG_ERR ? LOG_ERROR : LOG_WARN, "libevent: %s", text);
+}
+
+static int begin(struct daemon *d, struct oxl_error *err)
+{
+        event_set_log_callback(log_libevent);
+        d->base = event_base_new();
+        if (!d->base)
+                return util_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+        int r = state_load(d, err);
+        if (r == 0)
+                r = server_begin(d, err);
+        if (r == 0)
+                r = set_signals(d, err);
+        if (r == 0)
+                r = supervisor_begin(d, err);
+        if (r == 0)
+                set_watchdog(d);
+        return r;
+}
+
+static void end(struct daemon *d)
+{
+        server_done(d);
+        supervisor_done(d);
+        for (size_t i = 0; i < ARRAY_LEN(d->signals); i++)
+                if (d->signals[i])
+                        event_free(d->signals[i]);
+        if (d->watchdog)
+                event_free(d->watchdog);
+        if (d->base)
+                event_base_free(d->base);
+        libevent_global_shutdown();
+        state_done(&d->state);
+        config_errors_done(&d->config_errors);
+        config_done(&d->config);
+        util_closep(&d->state_lock);
+}
+
+static int serve(const char *config_path)
+{
+        struct daemon d = { .config_path = config_path, .config_ok = true, .inotify = -1, .state_lock = -1 };
+        cleanup_error struct oxl_error err = OXL_ERROR_INIT;
+        int status = load(config_path, &d.config);
+
+        if (status != EXIT_OK)
+                return status;
+        d.started_ns = util_now_ns();
+        if (begin(&d, &err) < 0) {
+                status = fail(&err);
+        } else {
+                log_say(LOG_NOTE, "oxen-lited " OXL_VERSION ": %zu repositories, socket %s", d.n_repositories,
+                        d.config.socket_path);
+                tell("READY=1");
+                if (event_base_dispatch(d.base) < 0)
+                        status = EXIT_FAILED;
+                metrics_textfile(&d);
+        }
+        end(&d);
+        return status;
 }
 
 int main(int argc, char **argv)
@@ -113,9 +253,11 @@ int main(int argc, char **argv)
         int r = parse(argc, argv, &o);
         if (r != EXIT_OK)
                 return r;
+        if (o.worker)
+                return worker_main();
         if (o.help)
                 return print(help_text);
         if (o.version)
                 return print("oxen-lited " OXL_VERSION "\n");
-        return serve();
+        return o.check ? check(o.config) : serve(o.config);
 }

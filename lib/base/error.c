@@ -56,6 +56,15 @@ const char *oxl_error_next(enum oxl_code code)
         return row_of(code)->next;
 }
 
+const char *oxl_error_next_step(const struct oxl_error *err)
+{
+        if (err->os == EMFILE)
+                return "raise the limit of open files (ulimit -n), then run the command again";
+        if (err->os == ENFILE)
+                return "the whole system has too many open files (fs.file-max): close programs, then run the command again";
+        return oxl_error_next(err->code);
+}
+
 void oxl_error_done(struct oxl_error *err)
 {
         if (!err)

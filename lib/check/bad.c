@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "check/bad.h"
+#include "check/trashed.h"
 
 /* All affects together: a store that lost everything still gets its findings, with fewer paths. */
 enum { TEXT_BYTES_MAX = 64 << 20 };
@@ -100,11 +101,26 @@ int oxl_bad_affects(struct oxl_bad_list *l, struct oxl_bad *b, const struct oxl_
         return 0;
 }
 
-int oxl_bad_report(struct oxl_check *c, const struct oxl_bad_list *l, struct oxl_error *err)
+/* What gc moved away is not lost. */
+static void look_in_trash(const struct oxl_trashed *t, const struct oxl_bad *b, struct oxl_report *report, char *remedy,
+                          size_t size)
+{
+        const struct oxl_trashed_run *run =
+                b->problem != OXL_P_SIZE_WRONG ? oxl_trashed_find(t, (enum oxl_kind)b->kind, &b->id) : NULL;
+        if (!run)
+                return;
+        snprintf(remedy, size, "oxen-lite gc --undo %s", run->id);
+        report->remedy = remedy;
+        report->detail = "it is in trash";
+}
+
+static int report_all(struct oxl_check *c, const struct oxl_bad_list *l, const struct oxl_trashed *trashed,
+                      struct oxl_error *err)
 {
         int r = 0;
         for (size_t i = 0; r == 0 && i < l->n; i++) {
                 const struct oxl_bad *b = &l->at[i];
+                char remedy[64];
                 struct oxl_report report = {
                         .problem = b->problem,
                         .path = b->path,
@@ -118,7 +134,15 @@ int oxl_bad_report(struct oxl_check *c, const struct oxl_bad_list *l, struct oxl
                         .n_affects = b->n_affects,
                         .affects_total = b->affects_total,
                 };
+                look_in_trash(trashed, b, &report, remedy, sizeof remedy);
                 r = oxl_check_report(c, &report, err);
         }
         return r;
+}
+
+int oxl_bad_report(struct oxl_check *c, const struct oxl_bad_list *l, struct oxl_error *err)
+{
+        cleanup(oxl_trashed_done) struct oxl_trashed trashed = { 0 };
+        int r = l->n > 0 ? oxl_trashed_list(&trashed, c->root_fd, &c->format.id, c->format.blob_algo, err) : 0;
+        return r < 0 ? r : report_all(c, l, &trashed, err);
 }

@@ -2,8 +2,9 @@
 /*
  * fsck: finds the repository, runs the passes, counts. See pass.h for what they share.
  *
- * Nothing is written into the repository and no lock is held (a copy of the journal is taken under its shared db lock,
- * for the milliseconds that takes). What a crash leaves: nothing.
+ * Nothing is written into the repository. `gc` is held shared, so that nothing that a ref led to when it was read is moved away
+ * before it was looked at; a copy of the journal is taken under its shared db lock, for the milliseconds that takes. Both work where
+ * nothing can be written. What a crash leaves: nothing.
  */
 #include <string.h>
 #include <unistd.h>
@@ -23,49 +24,27 @@ static void check_done(struct oxl_check *c)
         free(c->packs);
         free(c->intents);
         free(c->said);
+        oxl_buf_done(&c->unread[0]);
+        oxl_buf_done(&c->unread[1]);
         free(c->units.at);
         oxl_ledger_done(&c->ledger);
         pthread_mutex_destroy(&c->pace.mutex);
         oxl_index_free(c->index);
         oxl_objects_free(c->objects);
         oxl_known_done(&c->known);
+        oxl_fd_done(&c->gc_fd);
         oxl_fd_done(&c->root_fd);
 }
 
 /* --- finding the repository, as oxl_repo_open does, but content with less --- */
 
-static int has_repository(const char *dir, struct oxl_error *err)
-{
-        struct stat st;
-        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, dir, O_PATH | O_DIRECTORY, 0);
-        if (fd < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, dir);
-        if (oxl_fd_stat_at(fd, OXL_REPO_DIR, &st) == 0)
-                return 0;
-        return errno == ENOENT ? 1 : OXL_FAIL_OS(err, DIR_OPEN, dir);
-}
-
-static int discover(const char *start, char **ret, struct oxl_error *err)
-{
-        cleanup_free char *dir = NULL;
-        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, start, O_PATH | O_DIRECTORY, 0);
-        if (fd < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, start);
-        int r = oxl_repo_real_path(fd, start, &dir, err);
-        while (r == 0 && (r = has_repository(dir, err)) == 1) {
-                if (strcmp(dir, "/") == 0)
-                        return OXL_FAIL_PATH(err, REPO_NOT_FOUND, start);
-                size_t n = oxl_path_parent_len(dir);
-                dir[n > 0 ? n : 1] = 0;
-                r = 0;
-        }
-        return r < 0 ? r : oxl_path_join(dir, OXL_REPO_DIR, ret, err);
-}
-
 static int open_root(struct oxl_check *c, const char *start, struct oxl_error *err)
 {
         struct stat st;
-        int r = discover(start, &c->root, err);
+        cleanup_free char *worktree = NULL;
+        int r = oxl_repo_discover(start, &worktree, err);
+        if (r == 0)
+                r = oxl_path_join(worktree, OXL_REPO_DIR, &c->root, err);
         if (r < 0)
                 return r;
         c->root_fd = oxl_fd_open(AT_FDCWD, c->root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
@@ -84,9 +63,9 @@ static int open_root(struct oxl_check *c, const char *start, struct oxl_error *e
 int oxl_check_open_root(const char *start, const struct oxl_repo_options *options, char **ret_root, int *ret_fd,
                         struct oxl_error *err)
 {
-        cleanup(check_done) struct oxl_check c = { .options = *options,
-                                                   .root_fd = -1,
-                                                   .pace.mutex = PTHREAD_MUTEX_INITIALIZER };
+        cleanup(check_done) struct oxl_check c = {
+                .options = *options, .root_fd = -1, .gc_fd = -1, .pace.mutex = PTHREAD_MUTEX_INITIALIZER
+        };
         int r = open_root(&c, start, err);
         if (r < 0)
                 return r;
@@ -111,20 +90,41 @@ static const struct {
         { "staged", oxl_check_staged },   { "leftovers", oxl_check_leftovers },
 };
 
+/* A part of the check needs to know what there is, and of which kind. */
+static bool is_wanted(const struct oxl_check *c, pass_fn *run)
+{
+        return oxl_check_part(c) == OXL_CHECK_ALL || run == oxl_check_format || run == oxl_check_journal ||
+               run == oxl_check_content;
+}
+
 static int run_passes(struct oxl_check *c, struct oxl_error *err)
 {
         for (size_t i = 0; i < OXL_ARRAY_LEN(passes); i++) {
                 int r = oxl_check_poll(c, err);
                 if (r < 0)
                         return r;
+                if (!is_wanted(c, passes[i].run))
+                        continue;
                 oxl_check_progress(c, passes[i].phase);
                 r = passes[i].run(c, err);
+                if (r == 0)
+                        r = oxl_check_tell_unread(c, err);
                 if (r < 0)
                         return r;
                 if (c->too_new)
                         break;
         }
         return 0;
+}
+
+/* A gc at work is waited for: what it moves would look lost. A lock that cannot be asked for is said, and the rest checked. */
+static int lock_gc(struct oxl_check *c, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int r = oxl_owner_lock_gc_shared(c->root_fd, c->options.wait_ms, c->options.cancel, &c->gc_fd, &why);
+        if (r < 0 && why.code != OXL_E_LOCKED && why.code != OXL_E_CANCELLED)
+                return oxl_check_report_error(c, OXL_P_STRUCTURE, "locks", "", &why, err);
+        return r < 0 ? oxl_error_copy(err, &why) : 0;
 }
 
 static struct oxl_check_options limits_of(const struct oxl_check_options *options)
@@ -154,10 +154,13 @@ int oxl_check_run(const char *start, const struct oxl_repo_options *repo_options
                 .fn = fn,
                 .fn_ctx = ctx,
                 .root_fd = -1,
+                .gc_fd = -1,
                 .pace = { .mutex = PTHREAD_MUTEX_INITIALIZER, .start_ns = oxl_check_clock(CLOCK_MONOTONIC) },
                 .ledger = { .now_ns = oxl_check_clock(CLOCK_REALTIME) },
         };
         int r = open_root(&c, start, err);
+        if (r == 0 && oxl_check_part(&c) == OXL_CHECK_ALL)
+                r = lock_gc(&c, err);
         if (r == 0)
                 r = run_passes(&c, err);
         oxl_ledger_end(&c, r == 0);

@@ -44,8 +44,19 @@ void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret
                 oxl_pack_path(&id, ret);
 }
 
+enum oxl_check_part oxl_check_part(const struct oxl_check *c)
+{
+        return c->limits.hooks ? c->limits.hooks->part : OXL_CHECK_ALL;
+}
+
+int64_t oxl_unit_changed(const struct stat *st)
+{
+        return (int64_t)st->st_ctim.tv_sec * 1000000000 + st->st_ctim.tv_nsec;
+}
+
 void oxl_check_content_progress(struct oxl_check *c)
 {
+        oxl_ledger_tick(c);
         if (!c->options.progress)
                 return;
         const struct oxl_check_extent *e = &c->result.extent;
@@ -154,6 +165,8 @@ static int run_alone(struct oxl_check *c, struct oxl_error *err)
         int r = 0;
         for (size_t i = 0; r == 0 && i < c->units.n; i++) {
                 struct oxl_job j;
+                if (c->units.at[i].want == OXL_WANT_NOTHING && oxl_check_part(c) == OXL_CHECK_CONTENT)
+                        continue;
                 job_begin(c, &j, &c->units.at[i], &begun);
                 job_read(c, &j);
                 r = job_end(c, &j, err);
@@ -279,6 +292,27 @@ static void summarise(struct oxl_check *c, int64_t began)
                 e->complete = e->complete && e->left_out[i].files == 0;
 }
 
+static int hand_out_units(struct oxl_check *c, struct oxl_error *err)
+{
+        const struct oxl_check_hooks *h = c->limits.hooks;
+        int r = 0;
+        for (size_t i = 0; h && h->unit && r == 0 && i < c->units.n; i++) {
+                const struct oxl_unit *u = &c->units.at[i];
+                int64_t judged = u->must ? u->damaged_ns : u->verified_ns;
+                bool past = judged > 0 && judged <= c->ledger.now_ns;
+                const struct oxl_check_unit unit = {
+                        .size = u->size,
+                        .verified_ns = past ? judged : 0, /* a time to come proves nothing */
+                        .changed_ns = u->changed_ns,
+                        .damaged = u->must && past,
+                        .again = u->must,
+                        .due = u->want != OXL_WANT_NOTHING,
+                };
+                r = h->unit(h->ctx, &unit, err);
+        }
+        return r;
+}
+
 int oxl_check_content(struct oxl_check *c, struct oxl_error *err)
 {
         c->units.complete = true;
@@ -290,6 +324,10 @@ int oxl_check_content(struct oxl_check *c, struct oxl_error *err)
                 return r;
         oxl_ledger_match(c);
         r = oxl_check_select(c, err);
+        if (r == 0)
+                r = hand_out_units(c, err);
+        if (r == 0 && oxl_check_part(c) == OXL_CHECK_LIST)
+                return 0;
         int64_t began = oxl_check_clock(CLOCK_MONOTONIC);
         size_t jobs = c->limits.jobs < JOBS_MAX ? c->limits.jobs : JOBS_MAX;
         if (r == 0)

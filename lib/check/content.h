@@ -14,9 +14,11 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 
 #include <oxenlite/check.h>
 
+#include "check/hooks.h"
 #include "journal/journal.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
@@ -40,6 +42,8 @@ struct oxl_unit {
         uint64_t size;       /* when it was listed */
         uint64_t part;       /* OXL_WANT_PART: bytes of records, at least */
         int64_t verified_ns; /* 0: never, as far as we know */
+        int64_t changed_ns;  /* ctime, when it was listed */
+        int64_t damaged_ns;  /* when it was found damaged; 0: it was not */
 };
 
 struct oxl_units {
@@ -52,6 +56,9 @@ struct oxl_units {
 OXL_MUST_CHECK int oxl_units_add(struct oxl_units *u, const struct oxl_unit *unit, struct oxl_error *err);
 struct oxl_digest oxl_unit_id(const struct oxl_check *c, const struct oxl_unit *u);
 void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret[OXL_LOOSE_PATH_MAX]);
+
+/* Nanoseconds since 1970. */
+int64_t oxl_unit_changed(const struct stat *st);
 
 /* Decides what is read of each unit, by options and ledger, and puts the units in the order of reading. */
 OXL_MUST_CHECK int oxl_check_select(struct oxl_check *c, struct oxl_error *err);
@@ -109,6 +116,9 @@ struct oxl_ledger {
         struct oxl_ledger_pending *pending; /* owned; recording */
 };
 
+/* Which part of the check is wanted? */
+enum oxl_check_part oxl_check_part(const struct oxl_check *c);
+
 /* Does any option need what the ledger knows? */
 bool oxl_ledger_wanted(const struct oxl_check *c);
 /* Reads all rows of @j, instead of those that were read before. */
@@ -122,6 +132,8 @@ void oxl_ledger_verified(struct oxl_check *c, const struct oxl_unit *u, uint64_t
                          const char *verdict);
 void oxl_ledger_finding(struct oxl_check *c, const struct oxl_finding *f);
 /* Writes what is pending; @finished: all passes ran, so that what was not found again is settled. */
+/* Writes what waits for longer than a few seconds. Main thread. */
+void oxl_ledger_tick(struct oxl_check *c);
 void oxl_ledger_end(struct oxl_check *c, bool finished);
 void oxl_ledger_done(struct oxl_ledger *l);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where good bytes come from: the store itself, the working tree (with what is staged), quarantine, the folders
+ * Where good bytes come from: the store itself, the working tree (with what is staged), quarantine, trash, the folders
  * that the
  * caller names. Whatever a place says about its content, the bytes are read, after their pages were dropped from
  * the cache,
@@ -8,15 +8,20 @@
  * the same
  * place and is passed over. A place that cannot be read is passed over, too.
  *
+ * A shared extent (FICLONE, a deduplicating file system) is no danger for content: what is hashed is what the medium says, so a file
+ * that shares the bad extents is passed over as any other wrong one. Nor does repair clone: good bytes are copied into the new
+ * file, which is then a second place on the medium. tests: unit/repair, "repair copies and never clones".
+ *
  * Places are listed once per round, as pairs of digest and path, only for objects that findings name. Memory: 64
  * bytes and a path for
- * each pair.
+ * each pair, and 24 bytes for each record of a pack in quarantine.
  */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "check/repair.h"
+#include "check/trashed.h"
 #include "objects/loose.h"
 #include "objects/scan.h"
 #include "objects/store.h"
@@ -36,6 +41,19 @@ struct places {
         bool listed, sorted;
 };
 
+struct kept_record {    /* of a pack in quarantine; its content was good when it was listed */
+        uint8_t id[16]; /* the first bytes of the digest: whole ids are compared when it is read */
+        uint32_t pack;
+        uint8_t kind;
+};
+
+struct kept_records {
+        struct kept_record *at; /* owned; sorted */
+        size_t n, cap;
+        uint32_t pack; /* that is being listed */
+        bool listed;
+};
+
 struct other { /* a repository below one of the folders */
         int root_fd;
         struct oxl_objects *objects;
@@ -46,7 +64,9 @@ struct oxl_good {
         size_t n_wanted;
         struct places worktree;                      /* relative to it */
         struct places quarantine, quarantined_packs; /* relative to .oxen-lite; packs without id */
+        struct kept_records kept;                    /* what is in quarantined_packs */
         struct places from;                          /* as the caller sees them */
+        struct oxl_trashed trashed;
         struct other *others;
         size_t n_others;
         bool others_listed;
@@ -155,11 +175,13 @@ void oxl_good_free(struct oxl_good *g)
                 oxl_objects_free(g->others[i].objects);
                 oxl_fd_done(&g->others[i].root_fd);
         }
+        oxl_trashed_done(&g->trashed);
         free(g->others);
         free(g->wanted);
         places_done(&g->worktree);
         places_done(&g->quarantine);
         places_done(&g->quarantined_packs);
+        free(g->kept.at);
         places_done(&g->from);
         free(g);
 }
@@ -341,23 +363,77 @@ static int pick_record(void *ctx, const struct oxl_pack_entry *e, bool good, str
         return oxl_buf_append(k->ret, bytes.data, bytes.len, err);
 }
 
+static int note_kept(void *ctx, const struct oxl_pack_entry *e, bool good, struct oxl_bytes bytes,
+                     struct oxl_error *err)
+{
+        struct kept_records *l = ctx;
+        if (e->kind == OXL_KIND_FILLER || !good || bytes.len != e->raw_len)
+                return 0;
+        if (l->n == l->cap) {
+                size_t cap = 2 * l->cap + 64;
+                struct kept_record *at = reallocarray(l->at, cap, sizeof *at);
+                if (!at)
+                        return OXL_FAIL_PLAIN(err, NOMEM);
+                l->at = at;
+                l->cap = cap;
+        }
+        struct kept_record *new_ = &l->at[l->n++];
+        *new_ = (struct kept_record){ .pack = l->pack, .kind = e->kind };
+        memcpy(new_->id, e->id.bytes, sizeof new_->id);
+        return 0;
+}
+
+static int compare_kept(const void *a, const void *b)
+{
+        const struct kept_record *x = a, *y = b;
+        int r = memcmp(x->id, y->id, sizeof x->id);
+        return r ? r : (int)x->kind - (int)y->kind;
+}
+
+/* Salvages the pack in quarantine; a pack that cannot be read has nothing to give. */
+static int salvage_kept(struct oxl_repair *p, const char *path, oxl_salvage_fn *fn, void *ctx, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        bool gap;
+        int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        if (fd < 0)
+                return 0;
+        int r = oxl_salvage(fd, path, &p->repo->format.id, p->repo->format.blob_algo, fn, ctx, &gap, &why);
+        bool ends = r < 0 && (why.code == OXL_E_CANCELLED || why.code == OXL_E_NOMEM);
+        return ends ? oxl_error_copy(err, &why) : 0;
+}
+
+/* Each pack is read once to know what is in it: thousands of objects may ask. */
+static int list_kept(struct oxl_repair *p, struct oxl_error *err)
+{
+        struct kept_records *l = &p->good->kept;
+        l->listed = true;
+        int r = 0;
+        for (size_t i = 0; r == 0 && i < p->good->quarantined_packs.n; i++) {
+                l->pack = (uint32_t)i;
+                r = salvage_kept(p, p->good->quarantined_packs.at[i].path, note_kept, l, err);
+        }
+        if (l->n > 1)
+                qsort(l->at, l->n, sizeof *l->at, compare_kept);
+        return r;
+}
+
 static int try_quarantined_packs(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_digest *id,
                                  struct oxl_good_copy *ret, struct oxl_error *err)
 {
+        struct kept_records *l = &p->good->kept;
         struct pick k = { .kind = kind, .id = id, .ret = &ret->bytes };
-        for (size_t i = 0; i < p->good->quarantined_packs.n && !k.found; i++) {
-                const char *path = p->good->quarantined_packs.at[i].path;
-                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-                bool gap;
-                int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-                if (fd < 0)
-                        continue;
-                if (oxl_salvage(fd, path, &p->repo->format.id, p->repo->format.blob_algo, pick_record, &k, &gap, &why) <
-                            0 &&
-                    (why.code == OXL_E_CANCELLED || why.code == OXL_E_NOMEM))
-                        return oxl_error_copy(err, &why);
-                snprintf(ret->source, sizeof ret->source, "%s", path);
-        }
+        struct kept_record key = { .kind = (uint8_t)kind };
+        int r = l->listed ? 0 : list_kept(p, err);
+        memcpy(key.id, id->bytes, sizeof key.id);
+        const struct kept_record *x = r == 0 && l->n ? bsearch(&key, l->at, l->n, sizeof key, compare_kept) : NULL;
+        if (!x)
+                return r < 0 ? r : 1;
+        const char *path = p->good->quarantined_packs.at[x->pack].path;
+        r = salvage_kept(p, path, pick_record, &k, err);
+        if (r < 0)
+                return r;
+        snprintf(ret->source, sizeof ret->source, "%s", path);
         ret->size = ret->bytes.len;
         return k.found ? 0 : 1;
 }
@@ -482,6 +558,24 @@ static int try_from(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_d
         return try_places(p, &g->from, AT_FDCWD, "--from", id, ret, err);
 }
 
+/* --- trash --- */
+
+static int try_trash(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_good_copy *ret,
+                     struct oxl_error *err)
+{
+        struct oxl_trashed *t = &p->good->trashed;
+        int r = oxl_trashed_list(t, p->root_fd, &p->repo->format.id, p->repo->format.blob_algo, err);
+        if (r < 0)
+                return r;
+        r = 1;
+        for (size_t i = 0; r == 1 && i < t->n; i++) {
+                char what[sizeof ret->source];
+                snprintf(what, sizeof what, "trash %s", t->at[i].id);
+                r = try_store(p, t->at[i].objects, what, kind, id, ret, err);
+        }
+        return r;
+}
+
 /* --- all of them --- */
 
 int oxl_good_find(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_good_copy *ret,
@@ -492,6 +586,8 @@ int oxl_good_find(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_dig
                 r = try_worktree(p, id, ret, err);
         if (r == 1)
                 r = try_quarantine(p, kind, id, ret, err);
+        if (r == 1)
+                r = try_trash(p, kind, id, ret, err);
         return r == 1 ? try_from(p, kind, id, ret, err) : r;
 }
 

@@ -4,6 +4,7 @@
 #define OXL_CHECK_JOB_H
 
 #include "check/pass.h"
+#include "check/salvage.h"
 
 struct oxl_job {
         struct oxl_unit *unit; /* borrowed */
@@ -17,7 +18,9 @@ struct oxl_job {
         uint64_t size;         /* of a blob */
         uint64_t part;         /* bytes of records that were read, when not all were wanted: */
         uint64_t first, count; /* of the index; count: all, when all were read */
-        int r;                 /* < 0: the check must stop, with err */
+        bool tallied;          /* the pack's index is broken: */
+        struct oxl_salvage_count tally;
+        int r; /* < 0: the check must stop, with err */
         struct oxl_error err;
 };
 #define OXL_JOB_INIT { .reader = OXL_READER_INIT, .look = OXL_LOOK_INIT }

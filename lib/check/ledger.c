@@ -38,7 +38,8 @@ struct oxl_ledger_pending {
 bool oxl_ledger_wanted(const struct oxl_check *c)
 {
         const struct oxl_check_options *o = &c->limits;
-        return o->record || o->since_days > 0 || o->time_limit_ms > 0 || o->sample_ppm > 0 || o->sample_bytes > 0;
+        return o->hooks || o->record || o->since_days > 0 || o->time_limit_ms > 0 || o->sample_ppm > 0 ||
+               o->sample_bytes > 0;
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------- */
@@ -57,6 +58,31 @@ static bool parse_path(const struct oxl_check *c, const char *path, bool *ret_lo
         return oxl_digest_parse(OXL_ALGO_BLAKE3, hex, ret);
 }
 
+static void take_fact(struct oxl_check *c, const struct oxl_ledger_row *row)
+{
+        struct oxl_check_facts *f = c->limits.hooks ? c->limits.hooks->facts : NULL;
+        if (f && strcmp(row->path, OXL_LEDGER_PASS) == 0)
+                f->pass_ns = row->verified_ns;
+        else if (f && strcmp(row->path, OXL_LEDGER_CLEAN) == 0)
+                f->clean_ns = row->verified_ns;
+}
+
+static int count_finding(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
+{
+        struct oxl_check_facts *f = ctx;
+        (void)row, (void)err;
+        f->findings++;
+        return 0;
+}
+
+static int count_intent(void *ctx, const struct oxl_event *event, struct oxl_error *err)
+{
+        struct oxl_check_facts *f = ctx;
+        (void)event, (void)err;
+        f->open_intents++;
+        return 0;
+}
+
 static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_error *err)
 {
         struct oxl_check *c = ctx;
@@ -68,8 +94,10 @@ static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_erro
                 .medium = row->medium,
                 .good = strcmp(row->verdict, "good") == 0,
         };
-        if (!parse_path(c, row->path, &e.loose, &id))
+        if (!parse_path(c, row->path, &e.loose, &id)) {
+                take_fact(c, row);
                 return 0;
+        }
         memcpy(e.id, id.bytes, sizeof e.id);
         if (l->n == l->cap) {
                 size_t cap = 2 * l->cap + 64;
@@ -85,8 +113,16 @@ static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_erro
 
 int oxl_ledger_read(struct oxl_check *c, struct oxl_journal *j, struct oxl_error *err)
 {
+        struct oxl_check_facts *f = c->limits.hooks ? c->limits.hooks->facts : NULL;
+        int r = 0;
         c->ledger.n = 0;
-        return oxl_journal_ledger(j, take_row, c, err);
+        if (f) {
+                *f = (struct oxl_check_facts){ 0 };
+                r = oxl_journal_findings(j, count_finding, f, err);
+                if (r == 0)
+                        r = oxl_journal_open_intents(j, count_intent, f, err);
+        }
+        return r < 0 ? r : oxl_journal_ledger(j, take_row, c, err);
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -109,6 +145,7 @@ void oxl_ledger_match(struct oxl_check *c)
                         continue;
                 e->met = true;
                 u->must = !e->good;
+                u->damaged_ns = e->good ? 0 : e->verified_ns;
                 if (e->good && e->size == u->size) {
                         u->verified_ns = e->verified_ns;
                         u->medium = e->medium;
@@ -146,7 +183,10 @@ static int begin(struct oxl_check *c, struct oxl_error *err)
                 .lock_fd = oxl_owner_fd(l->owner),
                 .wait_ms = c->options.wait_ms,
         };
-        return oxl_journal_open(&config, &l->journal, err);
+        r = oxl_journal_open(&config, &l->journal, err);
+        if (r < 0)
+                oxl_owner_explain_db(c->root_fd, oxl_owner_number(l->owner), err);
+        return r;
 }
 
 void oxl_ledger_begin(struct oxl_check *c)
@@ -271,6 +311,13 @@ void oxl_ledger_finding(struct oxl_check *c, const struct oxl_finding *f)
         }
 }
 
+void oxl_ledger_tick(struct oxl_check *c)
+{
+        const struct oxl_ledger_pending *p = c->ledger.pending;
+        if (p && p->n_rows > 0 && oxl_check_clock(CLOCK_MONOTONIC) - p->flushed_ns > FLUSH_NS)
+                flush(c);
+}
+
 /* Rows of files that are not there any more. */
 static int forget_gone(struct oxl_check *c, struct oxl_error *err)
 {
@@ -300,11 +347,28 @@ static int forget_gone(struct oxl_check *c, struct oxl_error *err)
                        : oxl_journal_record(l->journal, &(struct oxl_ledger_change){ .gone = gone, .n_gone = n }, err);
 }
 
+/* Findings, and what could not be read, were counted by the check. */
+static int mark_pass(struct oxl_check *c, struct oxl_error *err)
+{
+        const struct oxl_check_result *done = &c->result;
+        int64_t now = oxl_check_clock(CLOCK_REALTIME);
+        const struct oxl_ledger_row rows[] = {
+                { .path = OXL_LEDGER_PASS, .verified_ns = now, .verdict = "good" },
+                { .path = OXL_LEDGER_CLEAN, .verified_ns = now, .verdict = "good" },
+        };
+        bool clean = done->findings == 0 && done->unreadable == 0;
+        const struct oxl_ledger_change change = { .rows = rows, .n_rows = clean ? 2 : 1 };
+        return oxl_journal_record(c->ledger.journal, &change, err);
+}
+
 static int finish(struct oxl_check *c, bool finished, struct oxl_error *err)
 {
         int r = finished && c->units.complete ? forget_gone(c, err) : 0;
+        bool all = finished && !c->limits.quick && oxl_check_part(c) == OXL_CHECK_ALL;
         if (r == 0)
-                r = write_pending(c, NULL, 0, finished && !c->limits.quick ? c->ledger.now_ns : 0, err);
+                r = write_pending(c, NULL, 0, all ? c->ledger.now_ns : 0, err);
+        if (r == 0 && all && c->units.complete && c->limits.hooks && c->limits.hooks->mark)
+                r = mark_pass(c, err);
         return r < 0 ? r : oxl_journal_checkpoint(c->ledger.journal, OXL_WAL_LOW_BYTES, err);
 }
 

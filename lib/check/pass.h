@@ -11,9 +11,8 @@
  * suspect is looked at twice (oxl_check_look), the second time from the medium; a file that vanished or was replaced
  * between the looks is no suspect.
  *
- * A failure to read is always told by the pass that owns the file. The object store may get around one that comes and
- * goes when the graph is walked (trees and commits are there twice), after those passes have read all of it.
- * Refs that are deleted, and whose objects gc moves away, while the check runs are not told from a loss yet.
+ * Every failure to read is told, also when the object store got around it by another copy while the graph was walked.
+ * The whole check holds `gc` shared: objects whose refs are deleted meanwhile stay where they are.
  */
 #ifndef OXL_CHECK_PASS_H
 #define OXL_CHECK_PASS_H
@@ -48,6 +47,7 @@ struct oxl_check {
 
         char *root; /* owned: absolute path of .oxen-lite */
         int root_fd;
+        int gc_fd; /* of `locks`, holding `gc` shared; -1: nothing to lock */
         uid_t uid; /* of .oxen-lite */
 
         struct oxl_format format;
@@ -67,6 +67,8 @@ struct oxl_check {
         struct oxl_digest *intents; /* commits that open intents are about to publish */
         size_t n_intents;
         char *said; /* owned: where a blob could not be read last */
+        struct oxl_buf unread
+                [2]; /* texts, each with its NUL: paths told as unreadable; path, reason, errno of what the store got around */
 
         struct oxl_units units;
         struct oxl_pace pace;
@@ -82,6 +84,7 @@ struct oxl_report {
         const struct oxl_digest *object, *want, *got;
         const char *verdict, *detail;
         const char *expected, *actual; /* instead of want and got */
+        const char *remedy;            /* instead of the problem's */
         uint64_t offset;               /* tells findings at one path apart */
         const char *const *affects;
         size_t n_affects;
@@ -94,6 +97,11 @@ OXL_MUST_CHECK int oxl_check_report(struct oxl_check *c, const struct oxl_report
 /* Reports @why at @path: UNREADABLE when it is a failure to read, else @problem. */
 OXL_MUST_CHECK int oxl_check_report_error(struct oxl_check *c, enum oxl_problem problem, const char *path,
                                           const char *verdict, const struct oxl_error *why, struct oxl_error *err);
+
+/* For oxl_objects_config.unreadable: keeps what the store gets around, until oxl_check_tell_unread() says those of it that no
+ * other finding named. */
+oxl_unreadable_fn oxl_check_hear_unread;
+OXL_MUST_CHECK int oxl_check_tell_unread(struct oxl_check *c, struct oxl_error *err);
 
 /* Could not be read or not be decided: never damage, never clean. */
 bool oxl_check_is_unreadable(const struct oxl_error *e);

@@ -234,6 +234,8 @@ static int open_objects(struct oxl_check *c, struct oxl_error *err)
                 .id = c->format.id,
                 .blob_algo = c->format.blob_algo,
                 .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT,
+                .unreadable = oxl_check_hear_unread,
+                .ctx = c,
         };
         return oxl_objects_open(&config, &c->objects, err);
 }

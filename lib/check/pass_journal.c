@@ -14,6 +14,7 @@
 #include "repo/intent.h"
 
 #define JOURNAL "journal.db"
+#define WAL "journal.db-wal"
 
 struct open_intent {
         int64_t seq;
@@ -26,6 +27,8 @@ struct journal_look {
         struct oxl_buf intents; /* struct open_intent, each */
         struct oxl_buf missing; /* NUL-ended names of refs that should exist */
         struct oxl_buf seen;    /* NUL-ended names of refs whose newest operation was looked at */
+        bool tail_whole;        /* of the -wal */
+        uint64_t tail_end;
 };
 
 static void journal_look_done(struct journal_look *l)
@@ -113,6 +116,10 @@ static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
         if (lock_fd < 0 && errno != ENOENT)
                 return OXL_FAIL_OS(err, FILE_OPEN, "locks");
         int r = oxl_journal_open_copy(&config, &j, err);
+        if (r < 0)
+                oxl_owner_explain_db(c->root_fd, 0, err);
+        if (r == 0)
+                rd.l->tail_whole = oxl_journal_tail_whole(j, &rd.l->tail_end);
         if (r == 0)
                 r = oxl_journal_verify(j, err);
         if (r == 0)
@@ -126,6 +133,29 @@ static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
 }
 
 /* --- what it tells --- */
+
+/* The rest of what was read counts all the same: it is sound as far as it goes. */
+static int check_tail(struct oxl_check *c, const struct journal_look *first, struct oxl_error *err)
+{
+        cleanup(journal_look_done) struct journal_look again = { .tail_whole = false };
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        char text[96];
+        if (first->tail_whole)
+                return 0;
+        oxl_check_drop_cache(c, WAL);
+        int r = look_journal(c, &again, &why);
+        if (r < 0)
+                return oxl_check_report_error(c, OXL_P_JOURNAL_DAMAGED, JOURNAL, "", &why, err);
+        snprintf(text, sizeof text, "what follows byte %llu is not a whole transaction",
+                 (unsigned long long)again.tail_end);
+        struct oxl_report report = {
+                .problem = again.tail_whole ? OXL_P_TRANSIENT : OXL_P_JOURNAL_TAIL,
+                .path = WAL,
+                .verdict = again.tail_whole ? "transient" : "media",
+                .detail = text,
+        };
+        return oxl_check_report(c, &report, err);
+}
 
 /* Their commits are needed, though no ref leads there yet. */
 static int keep_intents(struct oxl_check *c, const struct journal_look *l, struct oxl_error *err)
@@ -166,7 +196,7 @@ static int check_pending(struct oxl_check *c, const struct journal_look *first, 
         }
         if (!any)
                 return 0;
-        cleanup(journal_look_done) struct journal_look again = { OXL_BUF_INIT, OXL_BUF_INIT, OXL_BUF_INIT };
+        cleanup(journal_look_done) struct journal_look again = { .tail_whole = false };
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         int r = look_journal(c, &again, &why);
         if (r < 0)
@@ -214,13 +244,15 @@ static int check_unborn(struct oxl_check *c, const struct journal_look *l, struc
 
 int oxl_check_journal(struct oxl_check *c, struct oxl_error *err)
 {
-        cleanup(journal_look_done) struct journal_look l = { OXL_BUF_INIT, OXL_BUF_INIT, OXL_BUF_INIT };
+        cleanup(journal_look_done) struct journal_look l = { .tail_whole = false };
         enum oxl_look_state state;
         if (!c->have_id)
                 return 0;
         int r = oxl_check_file(c, JOURNAL, OXL_P_JOURNAL_MISSING, OXL_P_JOURNAL_DAMAGED, look_journal, &l, &state, err);
         if (r == 0 && (state == OXL_LOOK_GOOD || state == OXL_LOOK_TRANSIENT)) {
                 r = keep_intents(c, &l, err);
+                if (r == 0)
+                        r = check_tail(c, &l, err);
                 if (r == 0)
                         r = check_pending(c, &l, err);
                 if (r == 0)

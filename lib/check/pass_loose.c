@@ -86,7 +86,9 @@ static int visit(struct oxl_check *c, void *ctx, const char *path, const char *n
                 return oxl_check_list(c, path, visit, &next, &c->units.complete, err);
         }
         if (S_ISREG(st->st_mode) && oxl_loose_path_parse(c->format.blob_algo, path, &id)) {
-                struct oxl_unit u = { .loose = true, .size = (uint64_t)st->st_size };
+                struct oxl_unit u = { .loose = true,
+                                      .size = (uint64_t)st->st_size,
+                                      .changed_ns = oxl_unit_changed(st) };
                 memcpy(u.id, id.bytes, sizeof u.id);
                 return oxl_units_add(&c->units, &u, err);
         }

@@ -286,9 +286,26 @@ static struct part part_of(const struct oxl_check *c, const struct oxl_job *j)
         return part;
 }
 
+/* The index is broken: how many objects are there all the same? What cannot be read meanwhile is a finding of its own. */
+static int tally(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
+{
+        int fd = oxl_open_beneath(c->root_fd, j->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+        int r = fd < 0 ? OXL_FAIL_OS(&j->why, FILE_OPEN, j->path)
+                       : oxl_salvage_tally(fd, j->path, &c->format.id, c->format.blob_algo, c->options.cancel,
+                                           &j->tally, &j->why);
+        j->tallied = r == 0;
+        if (r < 0 && (oxl_check_is_fatal(&j->why) || j->why.code == OXL_E_NOMEM))
+                return oxl_error_copy(err, &j->why);
+        if (r < 0 && (j->why.code == OXL_E_UNSUPPORTED || oxl_check_is_absent(&j->why)))
+                oxl_error_done(&j->why); /* no file: the look has said so */
+        return 0;
+}
+
 int oxl_pack_job_read(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
 {
         int r = oxl_check_look(c, j->path, NULL, look_pack, j, &j->look, err);
+        if (r == 0 && j->look.state == OXL_LOOK_DAMAGED && j->unit->want != OXL_WANT_NOTHING)
+                return tally(c, j, err);
         bool good = j->look.state == OXL_LOOK_GOOD || j->look.state == OXL_LOOK_TRANSIENT;
         if (r < 0 || !good || j->unit->want == OXL_WANT_NOTHING)
                 return r;
@@ -314,9 +331,29 @@ int oxl_pack_job_read(struct oxl_check *c, struct oxl_job *j, struct oxl_error *
 
 /* --- and telling of it --- */
 
+/* The reason, and behind it what is left of the pack. */
+static void tell_tally(struct oxl_job *j)
+{
+        char text[512];
+        const char *why = j->look.why.detail;
+        if (!j->tallied)
+                return;
+        snprintf(text, sizeof text, "%s%s%llu of its objects can be salvaged, %llu that are there cannot%s",
+                 why ? why : "", why ? "; " : "", (unsigned long long)j->tally.good, (unsigned long long)j->tally.bad,
+                 j->tally.gap ? "; a part of it cannot be told" : "");
+        char *detail = strdup(text);
+        if (!detail)
+                return; /* best effort, as all texts of errors */
+        free(j->look.why.detail);
+        j->look.why.detail = detail;
+}
+
 int oxl_pack_job_tell(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
 {
+        tell_tally(j);
         int r = oxl_check_tell(c, j->path, 0, OXL_P_PACK_DAMAGED, &j->look, err);
+        if (r == 0 && j->look.state == OXL_LOOK_DAMAGED && j->why.code)
+                return oxl_check_report_error(c, OXL_P_PACK_DAMAGED, j->path, "", &j->why, err);
         if (r < 0 || (j->look.state != OXL_LOOK_GOOD && j->look.state != OXL_LOOK_TRANSIENT))
                 return r; /* gone: merged into another, where the object store finds what was in it */
         if (j->why.code)
@@ -353,7 +390,9 @@ static int list_entry(struct oxl_check *c, void *ctx, const char *path, const ch
                 c->packs = packs;
                 c->cap_packs = cap;
         }
-        struct oxl_unit u = { .pack = (uint32_t)c->n_packs, .size = (uint64_t)st->st_size };
+        struct oxl_unit u = { .pack = (uint32_t)c->n_packs,
+                              .size = (uint64_t)st->st_size,
+                              .changed_ns = oxl_unit_changed(st) };
         memcpy(u.id, id.bytes, sizeof u.id);
         c->packs[c->n_packs++] = (struct oxl_check_pack){ .id = id };
         return c->have_id ? oxl_units_add(&c->units, &u, err) : 0;

@@ -28,6 +28,7 @@ static void find_done(struct oxl_repair_find *f)
         free(f->verdict);
         free(f->expected);
         free(f->actual);
+        free(f->choice);
         *f = (struct oxl_repair_find){ 0 };
 }
 
@@ -177,18 +178,46 @@ static int hold(struct oxl_repair *p, enum oxl_repair_verdict verdict, const cha
         return h->path && h->detail ? 0 : OXL_FAIL_PLAIN(err, NOMEM);
 }
 
-static int select_item(struct oxl_repair *p, const struct oxl_json *item, struct oxl_error *err)
+/* Finds in the order of their ids, so that a long plan takes no longer than it must. */
+static int compare_finds(const void *a, const void *b, void *finds)
+{
+        const struct oxl_repair_find *at = finds;
+        return strcmp(at[*(const size_t *)a].id, at[*(const size_t *)b].id);
+}
+
+/* The first place in @order whose find has an id of @id or behind. */
+static size_t find_first(const struct oxl_repair *p, const size_t *order, const char *id)
+{
+        size_t low = 0, high = p->n_finds;
+        while (low < high) {
+                size_t middle = low + (high - low) / 2;
+                if (strcmp(p->finds[order[middle]].id, id) < 0)
+                        low = middle + 1;
+                else
+                        high = middle;
+        }
+        return low;
+}
+
+static int select_item(struct oxl_repair *p, const size_t *order, const struct oxl_json *item, struct oxl_error *err)
 {
         const char *id = oxl_json_get_string(item, "id"), *slug = oxl_json_get_string(item, "slug");
         const char *path = oxl_json_get_string(item, "path");
         int problem = slug ? oxl_problem_find(slug) : 0;
         if (!id || strlen(id) != 16 || !slug || !path)
                 return OXL_FAIL_WHY(err, INVALID, "plan", "one of its findings has no id, slug or path");
-        for (size_t i = 0; i < p->n_finds; i++) {
-                if (!matches(item, &p->finds[i]))
+        const char *choice = oxl_json_get_string(item, "choice");
+        for (size_t i = find_first(p, order, id); i < p->n_finds; i++) {
+                struct oxl_repair_find *f = &p->finds[order[i]];
+                if (strcmp(f->id, id) != 0)
+                        break;
+                if (!matches(item, f))
                         continue;
-                p->finds[i].selected = true;
-                return 0;
+                f->selected = true;
+                if (!choice || f->choice)
+                        return 0;
+                f->choice = strdup(choice);
+                return f->choice ? 0 : OXL_FAIL_PLAIN(err, NOMEM);
         }
         /* A problem that this program does not know cannot be repaired by it either. */
         return say(p, OXL_REPAIR_STALE, id, problem ? oxl_problem_slug((enum oxl_problem)problem) : "unknown", path, "",
@@ -211,11 +240,19 @@ int oxl_repair_select(struct oxl_repair *p, const char *plan, size_t n, struct o
         const struct oxl_json *list = oxl_json_get(j, "findings"), *item;
         if (!schema || strcmp(schema, "oxen-lite.fsck/1") != 0 || !list)
                 return OXL_FAIL_WHY(err, INVALID, "plan", "it is not what oxen-lite fsck --json wrote");
-        for (size_t i = 0; i < p->n_finds; i++)
+        cleanup_free size_t *order = calloc(p->n_finds + 1, sizeof *order);
+        if (!order)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        for (size_t i = 0; i < p->n_finds; i++) {
                 p->finds[i].selected = false;
+                order[i] = i;
+        }
+        if (p->n_finds > 1)
+                qsort_r(order, p->n_finds, sizeof *order, compare_finds, p->finds);
         int r = 0;
         for (size_t pos = 0; r == 0 && oxl_json_member(list, &pos, &key, &item);)
-                r = key ? OXL_FAIL_WHY(err, INVALID, "plan", "its findings are no list") : select_item(p, item, err);
+                r = key ? OXL_FAIL_WHY(err, INVALID, "plan", "its findings are no list")
+                        : select_item(p, order, item, err);
         return r;
 }
 
@@ -228,6 +265,7 @@ static bool is_counted(const struct oxl_repair_find *f, bool pack_damaged)
         case OXL_P_UNREADABLE:
         case OXL_P_TRANSIENT:
         case OXL_P_PENDING_RECOVERY:
+        case OXL_P_JOURNAL_TAIL:
         case OXL_P_REF_FOREIGN:
         case OXL_P_PACK_STRAY:
         case OXL_P_BLOB_STRAY:

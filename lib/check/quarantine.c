@@ -1,18 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Quarantine: what repair replaced, and why. One folder per run, one numbered folder per file:
- *
- *      quarantine/<id>/<n>/note   JSON: finding, slug, path, expected, actual, size, inode, source, object
- *      quarantine/<id>/<n>/data   the file itself (a second link to it, or a copy where the file system has no links)
- *
- * The note is durable before the link is made, and both are before anything is put over the file. What a crash
- * leaves: a note
- * without data, or data that is still in its place as well; recovery takes both away.
- * Only undo and purge take anything out. Undo keeps what it replaces, too, under a new id.
+ * Quarantine: what repair, or a write that heals, replaced, and why. One folder per run, one numbered folder per file:
+ * lib/objects/quarantine.h. Only undo and purge take anything out. Undo keeps what it replaces, too, under a new id.
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include <oxenlite/json.h>
 
@@ -20,13 +12,11 @@
 #include "durable/remove.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
+#include "objects/quarantine.h"
 #include "objects/scan.h"
 #include "repo/index.h"
 
-#define TOP "quarantine"
-#define NOTE_SCHEMA "oxen-lite.quarantine/1"
-
-enum { FOLDER_BYTES = 64 };
+#define TOP OXL_QUARANTINE
 
 static void json_done(struct oxl_json **j)
 {
@@ -35,99 +25,28 @@ static void json_done(struct oxl_json **j)
 
 /* --- putting in --- */
 
-/* Sorted by time for people; the random part keeps two runs of one second apart. */
 int oxl_quarantine_begin(struct oxl_repair *p, struct oxl_error *err)
 {
-        struct timespec now = { 0 };
-        struct tm tm = { 0 };
-        uint8_t random[4];
-        size_t n = 0;
-        if (p->result.quarantine[0])
-                return 0;
-        if (oxl_random_bytes(random, sizeof random) < 0)
-                return OXL_FAIL_OS(err, RANDOM, TOP);
-        OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_REALTIME, &now), "cannot fail for this clock");
-        if (gmtime_r(&now.tv_sec, &tm))
-                n = strftime(p->result.quarantine, sizeof p->result.quarantine, "%Y%m%dT%H%M%S-", &tm);
-        oxl_hex_encode(random, sizeof random, p->result.quarantine + n);
-        return 0;
-}
-
-static int print_note(const struct oxl_repair_find *f, const char *path, const char *source, const struct stat *st,
-                      char **ret, struct oxl_error *err)
-{
-        cleanup(json_done) struct oxl_json *j = oxl_json_object();
-        oxl_json_set_string(j, "schema", NOTE_SCHEMA);
-        oxl_json_set_string(j, "finding", f->id);
-        oxl_json_set_string(j, "slug", f->problem ? oxl_problem_slug(f->problem) : "undo");
-        oxl_json_set_name(j, "path", path, strlen(path));
-        oxl_json_set_string(j, "object", f->object && f->object[0] ? f->object : NULL);
-        oxl_json_set_string(j, "expected", f->expected ? f->expected : "");
-        oxl_json_set_string(j, "actual", f->actual ? f->actual : "");
-        oxl_json_set_u64(j, "size", (uint64_t)st->st_size);
-        oxl_json_set_u64(j, "inode", (uint64_t)st->st_ino);
-        oxl_json_set_name(j, "source", source, strlen(source));
-        return oxl_json_print(j, ret, err);
-}
-
-static int stage_sink(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
-{
-        return bytes ? oxl_stage_write(ctx, bytes, n, err) : oxl_stage_skip(ctx, n, err);
-}
-
-/* Where there are no links. */
-static int copy_file(struct oxl_repair *p, const char *path, const char *folder, const char *data,
-                     struct oxl_error *err)
-{
-        struct oxl_stage *stage = NULL;
-        uint64_t bytes;
-        cleanup_fd int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        if (fd < 0)
-                return OXL_FAIL_OS(err, FILE_OPEN, path);
-        int r = oxl_stage_open(p->durable, folder, "data", 0, &stage, err);
-        if (r == 0)
-                r = oxl_fd_scan(fd, path, NULL, stage_sink, stage, p->options->cancel, &bytes, err);
-        if (r == 0)
-                r = oxl_stage_sync(stage, err);
-        if (r == 0)
-                r = oxl_stage_publish(stage, data, true, err);
-        oxl_stage_free(stage);
-        return r;
-}
-
-static int link_file(struct oxl_repair *p, const char *path, const char *folder, struct oxl_error *err)
-{
-        char data[FOLDER_BYTES + 8];
-        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        snprintf(data, sizeof data, "%s/data", folder);
-        int r = oxl_durable_link(p->durable, path, data, &why);
-        if (r < 0 && why.code == OXL_E_FILE_LINK && (why.os == EPERM || why.os == EMLINK || why.os == EOPNOTSUPP))
-                r = copy_file(p, path, folder, data, err);
-        else if (r < 0)
-                return oxl_error_copy(err, &why);
-        /* CRASH: the file has two names, or one; it is in its place either way */
-        return r < 0 ? r : oxl_durable_barrier(p->durable, err);
+        return p->result.quarantine[0] ? 0 : oxl_quarantine_id(p->result.quarantine, err);
 }
 
 int oxl_quarantine_keep(struct oxl_repair *p, const struct oxl_repair_find *f, const char *path, const char *source,
                         struct oxl_error *err)
 {
-        char folder[FOLDER_BYTES], name[FOLDER_BYTES + 8];
-        cleanup_free char *note = NULL;
-        struct stat st;
-        if (oxl_fd_stat_at(p->root_fd, path, &st) < 0)
-                return errno == ENOENT || errno == ENOTDIR ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
-        if (!S_ISREG(st.st_mode))
-                return OXL_FAIL_WHY(err, UNSUPPORTED, path, "it is not a regular file: move it away");
+        const struct oxl_quarantine_note note = {
+                .finding = f->id,
+                .slug = f->problem ? oxl_problem_slug(f->problem) : "undo",
+                .object = f->object,
+                .expected = f->expected,
+                .actual = f->actual,
+                .source = source,
+        };
         int r = oxl_quarantine_begin(p, err);
         if (r == 0)
-                r = print_note(f, path, source, &st, &note, err);
-        if (r < 0)
-                return r;
-        snprintf(folder, sizeof folder, TOP "/%s/%u", p->result.quarantine, ++p->serial);
-        snprintf(name, sizeof name, "%s/note", folder);
-        r = oxl_durable_write(p->durable, name, note, strlen(note), err);
-        return r < 0 ? r : link_file(p, path, folder, err);
+                r = oxl_quarantine_put(p->durable, p->root_fd, p->result.quarantine, p->serial + 1, path, &note,
+                                       p->options->cancel, err);
+        p->serial += r == 0;
+        return r < 0 ? r : 0;
 }
 
 int oxl_quarantine_drop(struct oxl_repair *p, const char *path, struct oxl_error *err)
@@ -231,9 +150,7 @@ struct session {
 
 static void session_done(struct session *s)
 {
-        if (s->repo && s->repo->owner)
-                oxl_owner_unlock(s->repo->owner, OXL_LOCK_GC);
-        oxl_repo_close(s->repo);
+        oxl_repo_close(s->repo); /* and its locks */
 }
 
 static int session_open(struct session *s, const char *start, const struct oxl_repo_options *options, bool write,

@@ -33,8 +33,10 @@ int64_t oxl_check_clock(clockid_t clock)
 
 /* --- the pace --- */
 
-static void pace_wait(struct oxl_check *c)
+static void pace_wait(struct oxl_check *c, size_t n)
 {
+        if (c->limits.hooks && c->limits.hooks->pace)
+                c->limits.hooks->pace(c->limits.hooks->ctx, n, -1, false);
         if (c->limits.rate == 0)
                 return;
         for (;;) {
@@ -50,6 +52,12 @@ static void pace_wait(struct oxl_check *c)
         }
 }
 
+/* Where somebody measures. */
+static int64_t now(const struct oxl_check *c)
+{
+        return c->limits.hooks && c->limits.hooks->pace ? oxl_check_clock(CLOCK_MONOTONIC) : 0;
+}
+
 static void pace_pay(struct oxl_check *c, size_t n)
 {
         atomic_fetch_add_explicit(&c->pace.bytes, n, memory_order_relaxed);
@@ -63,8 +71,12 @@ static void pace_pay(struct oxl_check *c, size_t n)
         pthread_mutex_unlock(&c->pace.mutex);
 }
 
-static void count(struct oxl_reader *r, size_t n)
+/* @began: before the read, by the monotonic clock; 0: nobody wants to know. */
+static void count(struct oxl_reader *r, size_t n, int64_t began)
 {
+        const struct oxl_check_hooks *h = r->c->limits.hooks;
+        if (h && h->pace)
+                h->pace(h->ctx, n, oxl_check_clock(CLOCK_MONOTONIC) - began, r->direct && r->trusted);
         if (!r->direct || !r->trusted)
                 r->cached += n;
         if (r->c->limits.media)
@@ -102,10 +114,11 @@ static ssize_t read_direct(struct oxl_reader *r, uint8_t *buf, size_t n, uint64_
         while (done < n) {
                 uint64_t from = at + done;
                 if (from < r->window_at || from >= r->window_at + r->window_len) {
-                        pace_wait(r->c);
+                        pace_wait(r->c, WINDOW_BYTES);
+                        int64_t began = now(r->c);
                         if (fill(r, from) < 0)
                                 return -1;
-                        count(r, r->window_len);
+                        count(r, r->window_len, began);
                         if (from >= r->window_at + r->window_len)
                                 break;
                 }
@@ -122,10 +135,11 @@ static ssize_t read_direct(struct oxl_reader *r, uint8_t *buf, size_t n, uint64_
 
 static ssize_t read_cached(struct oxl_reader *r, void *buf, size_t n, uint64_t at)
 {
-        pace_wait(r->c);
+        pace_wait(r->c, n);
+        int64_t began = now(r->c);
         ssize_t got = oxl_fd_pread_full(r->fd, buf, n, at);
         if (got > 0)
-                count(r, (size_t)got);
+                count(r, (size_t)got, began);
         return got;
 }
 
@@ -162,7 +176,8 @@ static bool open_direct(struct oxl_reader *r, const char *path)
         if (r->fd < 0)
                 return false;
         r->window = aligned_alloc(ALIGN_BYTES, WINDOW_BYTES);
-        pace_wait(r->c);
+        pace_wait(r->c, WINDOW_BYTES);
+        int64_t began = now(r->c);
         r->direct = r->window && oxl_fd_stat(r->fd, &st) == 0 && S_ISREG(st.st_mode) &&
                     (fill(r, 0) == 0 || errno != EINVAL); /* some refuse only when they read */
         if (!r->direct) {
@@ -170,7 +185,7 @@ static bool open_direct(struct oxl_reader *r, const char *path)
                 return false;
         }
         r->trusted = has_medium(r->fd);
-        count(r, r->window_len); /* after an error there is nothing: it comes again where it is expected */
+        count(r, r->window_len, began); /* after an error there is nothing: it comes again where it is expected */
         return true;
 }
 

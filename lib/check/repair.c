@@ -30,7 +30,7 @@ static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
 
 static int check(struct oxl_repair *p, struct oxl_check_result *ret, struct oxl_error *err)
 {
-        static const struct oxl_check_options whole = { .quick = false };
+        const struct oxl_check_options whole = { .hooks = p->how->hooks };
         oxl_repair_forget(p);
         return oxl_check_run(p->start, p->options, &whole, hear, p, ret, err);
 }
@@ -95,9 +95,7 @@ static int begin(struct oxl_repair *p, bool *ret_recovered, struct oxl_error *er
 static void end(struct oxl_repair *p)
 {
         oxl_good_free(take_ptr(&p->good));
-        if (p->repo && p->repo->owner)
-                oxl_owner_unlock(p->repo->owner, OXL_LOCK_GC);
-        oxl_repo_close(take_ptr(&p->repo));
+        oxl_repo_close(take_ptr(&p->repo)); /* and its locks */
         p->objects = NULL;
         p->durable = NULL;
 }
@@ -159,7 +157,8 @@ static int tell_rest(struct oxl_repair *p, bool recovered, struct oxl_error *err
         int r = 0;
         for (size_t i = 0; r == 0 && i < p->n_finds; i++) {
                 struct oxl_repair_find *f = &p->finds[i];
-                bool ended = f->problem == OXL_P_PENDING_RECOVERY || f->problem == OXL_P_TEMP_DEAD;
+                bool ended = f->problem == OXL_P_PENDING_RECOVERY || f->problem == OXL_P_TEMP_DEAD ||
+                             f->problem == OXL_P_JOURNAL_TAIL; /* settled when the journal was opened */
                 if (f->told || !f->selected)
                         continue;
                 if (ended && recovered)
@@ -222,7 +221,8 @@ static int run_round(struct oxl_repair *p, struct oxl_error *err)
 
 static bool over_budget(const struct oxl_repair *p)
 {
-        uint64_t limit = p->result.before.files / 100;
+        const struct oxl_check_result *before = &p->result.before; /* with hooks most files were verified earlier */
+        uint64_t limit = (p->how->hooks ? before->extent.files : before->files) / 100;
         return oxl_repair_count(p) > (limit > 5 ? limit : 5);
 }
 

@@ -44,6 +44,7 @@ struct oxl_repair_find { /* a finding, owned */
         bool exists; /* what was at the path when it was found */
         uint64_t size, inode;
         int64_t mtime_ns;
+        char *choice;  /* owned: what a person put in the plan for a proposal; NULL: nothing */
         bool selected; /* by the plan; without one: always */
         bool told;     /* its item was said */
 };

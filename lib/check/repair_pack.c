@@ -20,7 +20,9 @@
 
 #include "base/le.h"
 #include "check/repair.h"
+#include "check/salvage.h"
 #include "objects/pack_private.h"
+#include "objects/scan.h"
 #include "objects/store.h"
 
 enum { WINDOW = 256 << 10, PAYLOAD_MAX = OXL_PACK_THRESHOLD_MAX };
@@ -38,6 +40,7 @@ struct salvage {
         uint64_t window_at;
         size_t window_len;
         struct oxl_buf payload;
+        bool count; /* nobody wants the payloads */
 };
 
 static void salvage_done(struct salvage *s)
@@ -86,7 +89,7 @@ static int read_payload(struct salvage *s, const struct oxl_pack_entry *e, bool 
                 if (r < 0 || !bytes)
                         return r;
                 oxl_hasher_update(&h, bytes, n);
-                if (e->raw_len <= PAYLOAD_MAX)
+                if (e->raw_len <= PAYLOAD_MAX && !s->count)
                         r = oxl_buf_append(&s->payload, bytes, n, err);
                 if (r < 0)
                         return r;
@@ -191,10 +194,12 @@ static void pack_freep(struct oxl_pack **pack)
         oxl_pack_free(*pack);
 }
 
-int oxl_salvage(int fd, const char *name, const struct oxl_repo_id *repo, enum oxl_algo algo, oxl_salvage_fn *fn,
-                void *ctx, bool *ret_gap, struct oxl_error *err)
+static int salvage(int fd, const char *name, const struct oxl_repo_id *repo, enum oxl_algo algo, oxl_salvage_fn *fn,
+                   void *ctx, bool count, bool *ret_gap, struct oxl_error *err)
 {
-        cleanup(salvage_done) struct salvage s = { .fd = fd, .name = name, .algo = algo, .fn = fn, .ctx = ctx };
+        cleanup(salvage_done) struct salvage s = {
+                .fd = fd, .name = name, .algo = algo, .fn = fn, .ctx = ctx, .count = count
+        };
         cleanup(pack_freep) struct oxl_pack *pack = NULL;
         struct stat st;
         if (oxl_fd_stat(fd, &st) < 0)
@@ -209,6 +214,39 @@ int oxl_salvage(int fd, const char *name, const struct oxl_repo_id *repo, enum o
         *ret_gap = false;
         int r = open_index(&s, repo, &pack, err);
         return r < 0 ? r : r == 0 ? salvage_index(&s, pack, err) : salvage_records(&s, ret_gap, err);
+}
+
+int oxl_salvage(int fd, const char *name, const struct oxl_repo_id *repo, enum oxl_algo algo, oxl_salvage_fn *fn,
+                void *ctx, bool *ret_gap, struct oxl_error *err)
+{
+        return salvage(fd, name, repo, algo, fn, ctx, false, ret_gap, err);
+}
+
+struct counting {
+        struct oxl_salvage_count *count;
+        const atomic_bool *cancel;
+};
+
+static int count_record(void *ctx, const struct oxl_pack_entry *e, bool good, struct oxl_bytes bytes,
+                        struct oxl_error *err)
+{
+        struct counting *c = ctx;
+        (void)bytes;
+        if (oxl_cancelled(c->cancel))
+                return OXL_FAIL_PLAIN(err, CANCELLED);
+        if (e->kind == OXL_KIND_FILLER || e->flags & OXL_PACK_SECOND_COPY)
+                return 0; /* an object is counted once */
+        c->count->good += good;
+        c->count->bad += !good;
+        return 0;
+}
+
+int oxl_salvage_tally(int fd, const char *name, const struct oxl_repo_id *repo, enum oxl_algo algo,
+                      const atomic_bool *cancel, struct oxl_salvage_count *ret, struct oxl_error *err)
+{
+        struct counting c = { ret, cancel };
+        *ret = (struct oxl_salvage_count){ 0 };
+        return salvage(fd, name, repo, algo, count_record, &c, true, &ret->gap, err);
 }
 
 /* --- one pack --- */
@@ -226,7 +264,7 @@ struct rescue {
         bool gap, all;
         struct record *records;
         size_t n, cap;
-        size_t lost;
+        size_t lost, salvaged, fetched; /* objects: nowhere; good in this pack; from elsewhere */
         struct oxl_pack_writer *writer;
         char source[512];
 };
@@ -302,7 +340,9 @@ static int fetch_bad(struct rescue *x, struct oxl_error *err)
                 const struct record *k = &x->records[i];
                 struct oxl_good_copy c = OXL_GOOD_COPY_INIT;
                 cleanup_buf struct oxl_buf bytes = OXL_BUF_INIT;
-                if (k->good || (i > 0 && oxl_digest_equal(&k->id, &k[-1].id) && k->kind == k[-1].kind))
+                bool again = i > 0 && oxl_digest_equal(&k->id, &k[-1].id) && k->kind == k[-1].kind;
+                x->salvaged += k->good && !again;
+                if (k->good || again)
                         continue;
                 r = oxl_good_find(x->p, (enum oxl_kind)k->kind, &k->id, &c, err);
                 if (r == 0 && !x->source[0])
@@ -313,6 +353,7 @@ static int fetch_bad(struct rescue *x, struct oxl_error *err)
                         x->lost++;
                 if (r == 0)
                         r = add_object(x, (enum oxl_kind)k->kind, &k->id, oxl_buf_bytes(&bytes), err);
+                x->fetched += r == 0;
                 oxl_good_copy_done(&c);
                 r = r == 1 ? 0 : r;
         }
@@ -409,7 +450,7 @@ static int repair_pack(struct oxl_repair *p, struct oxl_repair_find *f, struct o
                                                  .path = f->path,
                                                  .unindexed = f->problem == OXL_P_PACK_DAMAGED };
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        char text[160];
+        char text[240], count[100];
         bool moved = false;
         if (!oxl_repair_fresh(p, f))
                 return tell_all(p, f->path, OXL_REPAIR_STALE, "", "it changed since it was checked", err);
@@ -418,15 +459,17 @@ static int repair_pack(struct oxl_repair *p, struct oxl_repair_find *f, struct o
                 r = oxl_repair_failed(p, f, &why, err);
                 return r < 0 ? r : tell_all(p, f->path, OXL_REPAIR_LEFT, "", "see above", err);
         }
+        snprintf(count, sizeof count, "%zu objects salvaged, %zu from other copies, %zu lost", x.salvaged, x.fetched,
+                 x.lost);
         if (moved)
-                return tell_all(p, f->path, OXL_REPAIR_HEALED, x.source[0] ? x.source : "its own good records", "",
+                return tell_all(p, f->path, OXL_REPAIR_HEALED, x.source[0] ? x.source : "its own good records", count,
                                 err);
         if (x.lost)
-                snprintf(text, sizeof text, "%zu of its objects ha%s no good copy; all others are readable", x.lost,
-                         x.lost == 1 ? "s" : "ve");
+                snprintf(text, sizeof text, "%zu of its objects ha%s no good copy; all others are readable: %s", x.lost,
+                         x.lost == 1 ? "s" : "ve", count);
         else
                 snprintf(text, sizeof text,
-                         "a part of it cannot be told, and objects are missing; the others are readable");
+                         "a part of it cannot be told, and objects are missing; the others are readable: %s", count);
         return tell_all(p, f->path, OXL_REPAIR_LEFT, "", text, err);
 }
 

@@ -4,7 +4,8 @@
  * read; HEAD
  * only where the log or a single branch decides it. Everything else is a proposal: branches for HEAD, commits that
  * no other commit
- * and no ref names for a ref; a person chooses.
+ * and no ref names for a ref; a person chooses, and says so in a plan: the member "choice" of the finding (a commit id; for HEAD a
+ * branch, too). A choice is taken only when the commit is whole in the store, or the branch there.
  *
  * What a crash leaves: the damaged file, or the new one.
  */
@@ -15,25 +16,49 @@
 #include "objects/commit.h"
 #include "objects/idset.h"
 #include "objects/pack.h"
+#include "repo/move.h"
 
 #define HEADS "refs/heads/"
 
 enum { PROPOSALS_MAX = 5 };
 
+#define HOW_TO_CHOOSE "; put one of them as \"choice\" into this finding of fsck --json, and give that to fsck --apply"
+
 /* --- the operation log --- */
 
 struct log_query {
-        const char *ref; /* NULL: the last operation that moved any branch, or HEAD */
+        struct oxl_repo *repo;
+        const char *ref; /* NULL: the last operation that tells what HEAD named */
         char *found_ref; /* owned */
         struct oxl_digest id;
         bool found;
 };
 
+/* Where HEAD went: a switch and its undo say so, and a commit is made on what HEAD names. */
+static int look_for_head(struct log_query *q, const struct oxl_operation *op, struct oxl_error *err)
+{
+        cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
+        cleanup_free char *body = NULL;
+        int r = op->intent ? oxl_journal_intent_body(q->repo->journal, op->intent, &body, err) : 0;
+        if (r == 0 && body)
+                r = oxl_move_parse(body, q->repo->format.blob_algo, &m, err);
+        const char *head = m.head_new ? m.head_new : strcmp(op->verb, "commit") == 0 ? op->ref : NULL;
+        if (r < 0 || !head)
+                return r < 0 ? r : 0;
+        bool branch = strncmp(head, HEADS, strlen(HEADS)) == 0;
+        const char *id = m.head_new && !branch ? head : op->new_id;
+        q->found = branch || (id && oxl_digest_parse(OXL_ALGO_BLAKE3, id, &q->id));
+        q->found_ref = strdup(branch ? head : "HEAD");
+        return q->found_ref ? 1 : OXL_FAIL_PLAIN(err, NOMEM);
+}
+
 static int look_at_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
 {
         struct log_query *q = ctx;
-        if (!op->ref || (q->ref ? strcmp(op->ref, q->ref) != 0 : strcmp(op->verb, "commit") != 0))
-                return 0; /* only a commit moves what HEAD names */
+        if (!q->ref)
+                return look_for_head(q, op, err);
+        if (!op->ref || strcmp(op->ref, q->ref) != 0)
+                return 0;
         q->found = op->new_id && oxl_digest_parse(OXL_ALGO_BLAKE3, op->new_id, &q->id);
         q->found_ref = strdup(op->ref);
         return q->found_ref ? 1 : OXL_FAIL_PLAIN(err, NOMEM);
@@ -44,6 +69,7 @@ static int ask_log(struct oxl_repair *p, struct log_query *q, struct oxl_error *
 {
         if (!p->repo->journal)
                 return 1;
+        q->repo = p->repo;
         int r = oxl_journal_operations(p->repo->journal, 0, look_at_operation, q, err);
         return r < 0 ? r : q->found ? 0 : 1;
 }
@@ -146,6 +172,8 @@ static int propose_commits(struct oxl_repair *p, char *text, size_t size, struct
         }
         if (n == 0)
                 snprintf(text + len, size - len, " none");
+        else
+                snprintf(text + len, size - len, HOW_TO_CHOOSE);
         return 0;
 }
 
@@ -157,6 +185,32 @@ static int replace_text(struct oxl_repair *p, struct oxl_repair_find *f, const c
         int r = oxl_quarantine_keep(p, f, path, source, err);
         /* CRASH: the damaged file, or the new one */
         return r < 0 ? r : oxl_durable_write(p->durable, path, text->data, text->len, err);
+}
+
+/* Says why the person's choice cannot be taken. */
+static int bad_choice(const struct oxl_repair_find *f, const char *why, struct oxl_error *err)
+{
+        return OXL_FAIL_WHY(err, CHOICE, f->choice, why);
+}
+
+/* The commit that a person chose, which must be whole. */
+static int chosen_commit(struct oxl_repair *p, const struct oxl_repair_find *f, struct oxl_digest *ret,
+                         struct oxl_error *err)
+{
+        if (!oxl_digest_parse(OXL_ALGO_BLAKE3, f->choice, ret))
+                return bad_choice(f, "it is not the whole id of a commit, 64 digits", err);
+        int r = oxl_good_stored(p, OXL_KIND_COMMIT, ret, err);
+        return r == 1 ? bad_choice(f, "there is no such commit that can be read", err) : r;
+}
+
+static int write_chosen_ref(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
+{
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        struct oxl_digest id;
+        int r = chosen_commit(p, f, &id, err);
+        if (r == 0)
+                r = oxl_ref_print(&p->repo->format.id, f->path, &id, &text, err);
+        return r < 0 ? r : replace_text(p, f, f->path, "the choice in the plan", &text, err);
 }
 
 /* 0 written, 1 nobody knows. */
@@ -177,12 +231,13 @@ static int write_ref(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl
 static int repair_ref(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        char text[600];
+        char text[900];
         if (!oxl_repair_fresh(p, f))
                 return oxl_repair_tell(p, f, OXL_REPAIR_STALE, "", "it changed since it was checked", err);
-        int r = write_ref(p, f, &why);
+        int r = f->choice ? write_chosen_ref(p, f, &why) : write_ref(p, f, &why);
         if (r == 0)
-                return oxl_repair_tell(p, f, OXL_REPAIR_HEALED, "operation log", "", err);
+                return oxl_repair_tell(p, f, OXL_REPAIR_HEALED, f->choice ? "the choice in the plan" : "operation log",
+                                       "", err);
         if (r == 1)
                 r = propose_commits(p, text, sizeof text, &why);
         if (r < 0)
@@ -278,6 +333,23 @@ static int decide_head(struct oxl_repair *p, struct branches *b, struct oxl_buf 
         return c.ids.len > 0 ? 1 : oxl_head_print(id, HEADS "main", NULL, text, err);
 }
 
+/* A branch that is there, by its short or its full name, or a commit. */
+static int chosen_head(struct oxl_repair *p, const struct oxl_repair_find *f, struct oxl_buf *text,
+                       struct oxl_error *err)
+{
+        cleanup_free char *ref = NULL;
+        struct oxl_digest id;
+        struct stat st;
+        if (asprintf(&ref, "%s%s", strncmp(f->choice, HEADS, strlen(HEADS)) == 0 ? "" : HEADS, f->choice) < 0)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        if (is_branch(ref) && oxl_fd_stat_at(p->root_fd, ref, &st) == 0 && S_ISREG(st.st_mode))
+                return oxl_head_print(&p->repo->format.id, ref, NULL, text, err);
+        if (is_branch(ref))
+                return bad_choice(f, "there is no such branch", err);
+        int r = chosen_commit(p, f, &id, err);
+        return r < 0 ? r : oxl_head_print(&p->repo->format.id, NULL, &id, text, err);
+}
+
 static int repair_head(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
 {
         cleanup(branches_done) struct branches b = { 0 };
@@ -287,8 +359,10 @@ static int repair_head(struct oxl_repair *p, struct oxl_repair_find *f, struct o
         if (!oxl_repair_fresh(p, f))
                 return oxl_repair_tell(p, f, OXL_REPAIR_STALE, "", "it changed since it was checked", err);
         int r = list_branches(p->root_fd, "refs/heads", 0, &b, &why);
+        if (f->choice)
+                source = "the choice in the plan";
         if (r == 0)
-                r = decide_head(p, &b, &text, &source, &why);
+                r = f->choice ? chosen_head(p, f, &text, &why) : decide_head(p, &b, &text, &source, &why);
         if (r == 0)
                 r = replace_text(p, f, "HEAD", source, &text, &why);
         if (r < 0)
@@ -296,7 +370,7 @@ static int repair_head(struct oxl_repair *p, struct oxl_repair_find *f, struct o
         if (r == 0)
                 return oxl_repair_tell(p, f, OXL_REPAIR_HEALED, source, "", err);
         cleanup_free char *detail = NULL;
-        if (asprintf(&detail, "it may have named one of these branches: %s", b.names) < 0)
+        if (asprintf(&detail, "it may have named one of these branches: %s%s", b.names, HOW_TO_CHOOSE) < 0)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         return oxl_repair_tell(p, f, OXL_REPAIR_PROPOSED, "", detail, err);
 }

@@ -4,9 +4,10 @@
  *
  * An id is stable: it hashes the slug, the path, the object and the offset, nothing that differs from run to run.
  */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "base/hex.h"
 #include "base/path.h"
 #include "check/pass.h"
 #include "os/fdio.h"
@@ -62,15 +63,8 @@ void oxl_check_progress(const struct oxl_check *c, const char *phase)
 /* 16 hex digits of the hash of everything that names the finding. */
 static void make_id(const struct oxl_report *r, const char *object, char ret[17])
 {
-        struct oxl_hasher h;
-        struct oxl_digest d;
-        const char *parts[] = { oxl_problem_slug(r->problem), r->path, object };
-        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
-        for (size_t i = 0; i < OXL_ARRAY_LEN(parts); i++)
-                oxl_hasher_update(&h, parts[i], strlen(parts[i]) + 1);
-        oxl_hasher_le64(&h, r->offset);
-        oxl_hasher_final(&h, &d);
-        oxl_hex_encode(d.bytes, 8, ret);
+        const char *const parts[] = { oxl_problem_slug(r->problem), r->path, object };
+        oxl_digest_label(parts, OXL_ARRAY_LEN(parts), r->offset, ret);
 }
 
 static void text_of(const struct oxl_digest *d, const char *other, char ret[OXL_DIGEST_TEXT_MAX])
@@ -80,6 +74,26 @@ static void text_of(const struct oxl_digest *d, const char *other, char ret[OXL_
                 strncat(ret, other, OXL_DIGEST_TEXT_MAX - 1);
         else if (d && d->algo != OXL_ALGO_NONE)
                 oxl_digest_text(d, ret);
+}
+
+/* --- what the object store could not read and got around --- */
+
+/* Beyond these nothing is kept: that something could not be read is known by then. */
+enum { UNREAD_BYTES_MAX = 64 << 10 };
+
+/* Is @path one of the texts, every @step-th of them? */
+static bool has_text(const struct oxl_buf *b, const char *path, size_t step)
+{
+        size_t i = 0;
+        for (size_t at = 0; at < b->len; at += strlen((const char *)b->data + at) + 1, i++)
+                if (i % step == 0 && strcmp((const char *)b->data + at, path) == 0)
+                        return true;
+        return false;
+}
+
+static void add_text(struct oxl_buf *b, const char *text)
+{
+        OXL_IGNORE(oxl_buf_append(b, text, strlen(text) + 1, NULL), "then it is told twice, or its pack only");
 }
 
 int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl_error *err)
@@ -93,8 +107,11 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
                 c->result.notes++;
         else
                 c->result.findings++;
-        if (r->problem == OXL_P_UNREADABLE)
+        if (r->problem == OXL_P_UNREADABLE) {
                 c->result.unreadable++;
+                if (c->unread[0].len <= UNREAD_BYTES_MAX && !has_text(&c->unread[0], r->path, 1))
+                        add_text(&c->unread[0], r->path);
+        }
         if (r->problem == OXL_P_PENDING_RECOVERY)
                 c->result.pending = true;
         struct stat st = { 0 };
@@ -112,6 +129,7 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
                 .n_affects = r->n_affects,
                 .affects_total = r->affects_total,
                 .os = r->os,
+                .remedy = r->remedy ? r->remedy : oxl_problem_remedy(r->problem),
                 .exists = exists,
                 .size = (uint64_t)st.st_size,
                 .inode = (uint64_t)st.st_ino,
@@ -122,6 +140,40 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
         return c->fn ? c->fn(c->fn_ctx, &f, err) : 0;
 }
 
+void oxl_check_hear_unread(void *ctx, const struct oxl_error *why)
+{
+        struct oxl_check *c = ctx;
+        char text[512], os[16];
+        const char *path = why->path[0] ? why->path[0] : "versions";
+        if (c->unread[1].len > UNREAD_BYTES_MAX || has_text(&c->unread[1], path, 3))
+                return;
+        oxl_error_text(why, text, sizeof text);
+        snprintf(os, sizeof os, "%d", why->os);
+        add_text(&c->unread[1], path);
+        add_text(&c->unread[1], text);
+        add_text(&c->unread[1], os);
+}
+
+int oxl_check_tell_unread(struct oxl_check *c, struct oxl_error *err)
+{
+        int r = 0;
+        for (size_t at = 0; r == 0 && at < c->unread[1].len;) {
+                const char *path = (const char *)c->unread[1].data + at, *text = path + strlen(path) + 1;
+                const char *os = text + strlen(text) + 1;
+                at += strlen(path) + strlen(text) + strlen(os) + 3;
+                if (has_text(&c->unread[0], path, 1))
+                        continue;
+                const struct oxl_report report = { .problem = OXL_P_UNREADABLE,
+                                                   .path = path,
+                                                   .verdict = "unreadable",
+                                                   .detail = text,
+                                                   .os = (int)strtol(os, NULL, 10) };
+                r = oxl_check_report(c, &report, err);
+        }
+        oxl_buf_clear(&c->unread[1]);
+        return r;
+}
+
 static int report_unreadable(struct oxl_check *c, const char *path, const struct oxl_error *why, struct oxl_error *err)
 {
         char text[512];
@@ -130,6 +182,10 @@ static int report_unreadable(struct oxl_check *c, const char *path, const struct
         struct oxl_report r = {
                 .problem = OXL_P_UNREADABLE, .path = path, .verdict = "unreadable", .detail = text, .os = os
         };
+        if (os == EMFILE || os == ENFILE)
+                r.remedy = "raise the limit of open files (ulimit -n), then run oxen-lite fsck again";
+        else if (why->code == OXL_E_LOCKED)
+                r.remedy = "wait for the process that holds the lock, or end it; then run oxen-lite fsck again";
         return oxl_check_report(c, &r, err);
 }
 

@@ -36,13 +36,21 @@ static bool is_recent(const struct oxl_check *c, const struct oxl_unit *u)
                (u->medium || !c->limits.media);
 }
 
+/* Not due by the hooks' measure. */
+static bool is_not_due(const struct oxl_check *c, const struct oxl_unit *u)
+{
+        const struct oxl_check_hooks *h = c->limits.hooks;
+        return h && h->due_before_ns > 0 && !u->must && u->verified_ns <= c->ledger.now_ns &&
+               u->verified_ns >= h->due_before_ns;
+}
+
 static int rank_of(const struct oxl_check *c, const struct oxl_unit *u)
 {
         if (u->must)
                 return 0;
         if (u->verified_ns <= 0 || u->verified_ns > c->ledger.now_ns)
                 return 1; /* a time to come proves nothing */
-        return c->limits.media && !u->medium ? 2 : 3;
+        return c->limits.media && !u->medium && !c->limits.hooks ? 2 : 3;
 }
 
 static int compare_order(const void *a, const void *b, void *ctx)
@@ -133,13 +141,13 @@ int oxl_check_select(struct oxl_check *c, struct oxl_error *err)
                 u->want = OXL_WANT_ALL;
                 if (o->quick)
                         leave_out(u, OXL_LEFT_QUICK);
-                else if (o->since_days > 0 && is_recent(c, u))
+                else if (is_not_due(c, u) || (o->since_days > 0 && is_recent(c, u)))
                         leave_out(u, OXL_LEFT_RECENT);
         }
         int r = !o->quick && (o->sample_ppm > 0 || o->sample_bytes > 0) ? draw(c, err) : 0;
         if (r < 0)
                 return r;
-        if (o->time_limit_ms > 0 && c->units.n > 1)
+        if ((o->time_limit_ms > 0 || o->hooks) && c->units.n > 1)
                 qsort_r(c->units.at, c->units.n, sizeof *c->units.at, compare_order, c);
         for (size_t i = 0; i < c->units.n; i++) {
                 const struct oxl_unit *u = &c->units.at[i];

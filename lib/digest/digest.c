@@ -123,6 +123,18 @@ void oxl_hasher_final(struct oxl_hasher *h, struct oxl_digest *ret)
         *ret = d;
 }
 
+void oxl_digest_label(const char *const *parts, size_t n, uint64_t place, char ret[17])
+{
+        struct oxl_hasher h;
+        struct oxl_digest d;
+        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+        for (size_t i = 0; i < n; i++)
+                oxl_hasher_update(&h, parts[i], strlen(parts[i]) + 1);
+        oxl_hasher_le64(&h, place);
+        oxl_hasher_final(&h, &d);
+        oxl_hex_encode(d.bytes, 8, ret);
+}
+
 struct oxl_digest oxl_digest_of(enum oxl_algo algo, const void *bytes, size_t n)
 {
         struct oxl_digest d = OXL_DIGEST_INIT;

@@ -22,6 +22,7 @@
 #define OXL_CONTEXT_PACK_RECORD "oxen-lite 2026-11-22 pack record v1"
 #define OXL_CONTEXT_INDEX_BLOCK "oxen-lite 2026-11-22 index block v1"
 #define OXL_CONTEXT_JOURNAL_CHAIN "oxen-lite 2026-11-22 journal chain v1"
+#define OXL_CONTEXT_JOURNAL_PAGE "oxen-lite 2026-11-22 journal page v1"
 
 void oxl_digest_setup(void);
 
@@ -44,6 +45,10 @@ void oxl_hasher_final(struct oxl_hasher *h, struct oxl_digest *ret);
 /* One shot. */
 struct oxl_digest oxl_digest_of(enum oxl_algo algo, const void *bytes, size_t n);
 struct oxl_digest oxl_digest_derive(const char *context, const void *bytes, size_t n);
+
+/* 16 hex digits of BLAKE3 over the texts, each with its NUL, and @place: a name for something that stays the same from run to
+ * run, such as a finding. */
+void oxl_digest_label(const char *const *parts, size_t n, uint64_t place, char ret[17]);
 
 /* Digest fields of 32 bytes in binary files (FORMAT section 2): zero bytes after a shorter digest. load returns false when
  * the padding is not zero. */

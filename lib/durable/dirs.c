@@ -12,6 +12,9 @@
 /* Descriptors kept open below the bases. A restore touches thousands of directories, a process has 1,024 descriptors. */
 enum { DIRS_OPEN_MAX = 64 };
 
+/* More marked directories than this are cheaper by one syncfs; the same bound as for files (temp.c). */
+enum { SYNCFS_FROM = 32 };
+
 static void node_free(struct oxl_dnode *node)
 {
         oxl_fd_done(&node->fd);
@@ -25,6 +28,7 @@ void oxl_dirs_done(struct oxl_dirs *d)
         for (size_t i = 0; i < d->n; i++)
                 node_free(d->nodes[i]);
         free(d->nodes);
+        free(d->buckets);
         *d = (struct oxl_dirs)OXL_DIRS_INIT;
         errno = saved;
 }
@@ -43,6 +47,21 @@ void oxl_dnode_unref(struct oxl_dnode *node)
 
 /* --- the table ------------------------------------------------------------------------------------------------- */
 
+static struct oxl_dnode **bucket_of(const struct oxl_dirs *d, ino_t ino)
+{
+        return &d->buckets[(uint64_t)ino * UINT64_C(0x9e3779b97f4a7c15) % d->cap];
+}
+
+static void chain_all(struct oxl_dirs *d)
+{
+        memset(d->buckets, 0, d->cap * sizeof(struct oxl_dnode *));
+        for (size_t i = 0; i < d->n; i++) {
+                struct oxl_dnode **bucket = bucket_of(d, d->nodes[i]->ino);
+                d->nodes[i]->chain = *bucket;
+                *bucket = d->nodes[i];
+        }
+}
+
 static int grow(struct oxl_dirs *d, struct oxl_error *err)
 {
         if (d->n < d->cap)
@@ -52,7 +71,12 @@ static int grow(struct oxl_dirs *d, struct oxl_error *err)
         if (!p)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         d->nodes = p;
+        p = realloc(d->buckets, cap * sizeof(struct oxl_dnode *));
+        if (!p)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        d->buckets = p;
         d->cap = cap;
+        chain_all(d);
         return 0;
 }
 
@@ -130,6 +154,9 @@ static int node_add(struct oxl_dirs *d, struct oxl_dnode *parent, const char *pa
                 evict(d, parent);
                 d->open++;
         }
+        struct oxl_dnode **bucket = bucket_of(d, node->ino);
+        node->chain = *bucket;
+        *bucket = node;
         d->nodes[d->n++] = *ret = take_ptr(&node);
         return 0;
 }
@@ -204,12 +231,22 @@ int oxl_dnode_fd(struct oxl_dirs *d, struct oxl_dnode *node)
 static struct oxl_dnode *find_child(struct oxl_dirs *d, const struct oxl_dnode *parent, const char *path,
                                     const struct stat *st)
 {
-        for (size_t i = 0; i < d->n; i++) {
-                struct oxl_dnode *node = d->nodes[i];
-                if (node->parent == parent && is(node, st) && strcmp(node->path, path) == 0)
-                        return node;
-        }
-        return NULL;
+        struct oxl_dnode *node = d->cap ? *bucket_of(d, st->st_ino) : NULL;
+        while (node && !(node->parent == parent && is(node, st) && strcmp(node->path, path) == 0))
+                node = node->chain;
+        return node;
+}
+
+/* The child entered last, when its descriptor is open and @name still leads to it; else NULL. One question instead of opening. */
+static struct oxl_dnode *same_child(struct oxl_dirs *d, struct oxl_dnode *parent, int at, const char *name)
+{
+        struct oxl_dnode *child = parent->child;
+        struct stat st;
+        if (!child || child->fd < 0 || strcmp(oxl_path_base(child->path), name) != 0 ||
+            oxl_fd_stat_at(at, name, &st) < 0 || !is(child, &st))
+                return NULL;
+        child->used = ++d->tick;
+        return child;
 }
 
 /* Opens @name in @parent, making it when it is missing and may be made. mkdir's EEXIST is fine (somebody was faster) and
@@ -232,21 +269,29 @@ static int enter_child(struct oxl_dirs *d, struct oxl_dnode *parent, const char 
                        struct oxl_dnode **ret, struct oxl_error *err)
 {
         cleanup_free char *path = NULL;
-        int r = oxl_path_join(parent->path, name, &path, err);
-        if (r < 0)
-                return r;
         int at = oxl_dnode_fd(d, parent);
         if (at < 0)
                 return OXL_FAIL_OS(err, DIR_OPEN, parent->path);
+        struct oxl_dnode *node = same_child(d, parent, at, name);
+        if (node) {
+                *ret = node;
+                return 0;
+        }
+        int r = oxl_path_join(parent->path, name, &path, err);
+        if (r < 0)
+                return r;
         struct found f;
         r = examine_or_make(at, name, path, flags, &f, err);
         if (r < 0)
                 return r;
-        struct oxl_dnode *node = find_child(d, parent, path, &f.st);
-        if (!node)
-                return node_add(d, parent, path, &f, ret, err);
-        node_revive(d, node, &f);
-        *ret = node;
+        node = find_child(d, parent, path, &f.st);
+        if (node)
+                node_revive(d, node, &f);
+        else
+                r = node_add(d, parent, path, &f, &node, err);
+        if (r < 0)
+                return r;
+        parent->child = *ret = node;
         return 0;
 }
 
@@ -318,6 +363,13 @@ void oxl_dnode_mark(struct oxl_dnode *node)
         }
 }
 
+void oxl_dnode_forget(struct oxl_dnode *node)
+{
+        node->dirty = node->linking = node->linked = false;
+        node->dev = 0;
+        node->ino = 0; /* no directory has it: an inode that is used again does not revive this node */
+}
+
 /* CRASH: before the fsync the names in @node are old or new, each whole; after it they are new. Nobody has to repair
  * anything: the caller has not acknowledged yet (crash/atomic, all cases). */
 static int sync_node(struct oxl_dirs *d, struct oxl_dnode *node)
@@ -342,11 +394,15 @@ static void trim(struct oxl_dirs *d)
                 struct oxl_dnode *node = d->nodes[i];
                 if (!node->parent || node->fd >= 0 || node->refs > 0 || node->dirty || node->linking)
                         continue;
+                if (node->parent->child == node)
+                        node->parent->child = NULL;
                 oxl_dnode_unref(node->parent);
                 node_free(node);
                 memmove(&d->nodes[i], &d->nodes[i + 1], (--kept - i) * sizeof d->nodes[0]);
         }
         d->n = kept;
+        if (d->cap)
+                chain_all(d);
 }
 
 static unsigned deepest_dirty(const struct oxl_dirs *d)
@@ -358,9 +414,36 @@ static unsigned deepest_dirty(const struct oxl_dirs *d)
         return depth;
 }
 
-size_t oxl_dirs_barrier(struct oxl_dirs *d, oxl_dirs_failed_fn *failed, void *ctx)
+static bool waits_for(const struct oxl_dirs *d, const struct oxl_dnode *node, const struct oxl_dnode *base)
+{
+        return node->dirty && !node->unreadable && oxl_dirs_base_on(d, node->dev) == base;
+}
+
+/* Syncs many directories of @base's file system at once. CRASH: as in sync_node(), for all of them. */
+static int sync_through(struct oxl_dirs *d, const struct oxl_dnode *base)
+{
+        size_t waiting = 0;
+        for (size_t i = 0; i < d->n; i++)
+                waiting += waits_for(d, d->nodes[i], base);
+        if (waiting <= SYNCFS_FROM)
+                return 0;
+        if (!OXL_MUTANT(NO_DIR_FSYNC) && oxl_sync_fs(base->fd) < 0)
+                return -1;
+        for (size_t i = 0; i < d->n; i++)
+                if (waits_for(d, d->nodes[i], base))
+                        d->nodes[i]->dirty = false;
+        return 0;
+}
+
+size_t oxl_dirs_barrier(struct oxl_dirs *d, bool syncfs, oxl_dirs_failed_fn *failed, void *ctx)
 {
         size_t failures = 0;
+        for (size_t i = 0; syncfs && i < d->n; i++) {
+                if (d->nodes[i]->parent || sync_through(d, d->nodes[i]) == 0)
+                        continue;
+                failed(ctx, *d->nodes[i]->path ? d->nodes[i]->path : ".");
+                return 1; /* never tried again in another way */
+        }
         for (unsigned depth = deepest_dirty(d) + 1; depth-- > 0;) {
                 for (size_t i = 0; i < d->n; i++) {
                         struct oxl_dnode *node = d->nodes[i];

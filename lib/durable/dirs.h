@@ -23,6 +23,8 @@
 
 struct oxl_dnode {
         struct oxl_dnode *parent; /* NULL: a base; else referenced */
+        struct oxl_dnode *child;  /* the one entered last, or NULL: files come folder by folder */
+        struct oxl_dnode *chain;  /* next node of its bucket */
         char *path;               /* owned; for messages, and its last component for opening again */
         int fd;                   /* -1: closed to save descriptors */
         int unreadable;           /* errno, when it can be worked in but not opened for fsync */
@@ -39,7 +41,8 @@ struct oxl_dnode {
 struct oxl_dirs {
         struct oxl_dnode **nodes; /* in the order of their making */
         size_t n, cap;
-        unsigned open; /* nodes with a descriptor, bases not counted */
+        struct oxl_dnode **buckets; /* by inode number; as many as `cap` */
+        unsigned open;              /* nodes with a descriptor, bases not counted */
         uint64_t tick;
 };
 #define OXL_DIRS_INIT { 0 }
@@ -76,11 +79,15 @@ OXL_MUST_CHECK int oxl_dnode_fd(struct oxl_dirs *d, struct oxl_dnode *node);
 /* A name in @node is about to change: it, and its ancestors as far as their names are not durable, wait for the barrier. */
 void oxl_dnode_mark(struct oxl_dnode *node);
 
+/* The directory of @node was removed: nothing in it waits any more, and a new one of its name is not durable. */
+void oxl_dnode_forget(struct oxl_dnode *node);
+
 /* Called by the barrier for each directory that could not be synced; errno says why. */
 typedef void oxl_dirs_failed_fn(void *ctx, const char *path);
 
-/* Syncs all marked directories, deepest first. Returns the number of those that failed, which stay marked. */
-OXL_MUST_CHECK size_t oxl_dirs_barrier(struct oxl_dirs *d, oxl_dirs_failed_fn *failed, void *ctx);
+/* Syncs all marked directories, deepest first; with @syncfs more than 32 of one file system by one syncfs(), which the caller knows
+ * to report failures. Returns the number of those that failed, which stay marked. */
+OXL_MUST_CHECK size_t oxl_dirs_barrier(struct oxl_dirs *d, bool syncfs, oxl_dirs_failed_fn *failed, void *ctx);
 
 /* The first base on device @dev; NULL when there is none. */
 struct oxl_dnode *oxl_dirs_base_on(const struct oxl_dirs *d, dev_t dev);

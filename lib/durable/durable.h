@@ -120,6 +120,9 @@ OXL_MUST_CHECK int oxl_durable_link(struct oxl_durable *d, const char *from, con
 OXL_MUST_CHECK int oxl_durable_unlink(struct oxl_durable *d, const char *path, dev_t dev, ino_t ino,
                                       struct oxl_error *err);
 
+/* Removes the directory @path if it is empty. 0 gone, or absent already; 1 not empty. FILE_REMOVE. Barrier as above. */
+OXL_MUST_CHECK int oxl_durable_rmdir(struct oxl_durable *d, const char *path, struct oxl_error *err);
+
 /* Makes directory @path (and parents). 0 also when it exists. Barrier as above. DIR_CREATE. */
 OXL_MUST_CHECK int oxl_durable_mkdir(struct oxl_durable *d, const char *path, struct oxl_error *err);
 
@@ -133,16 +136,34 @@ OXL_MUST_CHECK int oxl_durable_rename_dir(struct oxl_durable *d, const char *fro
 /* Says whether the owner number in a temp's name lives. Must not take a lock. */
 typedef enum oxl_temp_verdict oxl_owner_alive_fn(void *ctx, uint64_t owner);
 
-/* Called for each temp name found, after the decision; @path relative to the root. May be NULL. */
-typedef void oxl_sweep_seen_fn(void *ctx, const char *path, enum oxl_temp_verdict verdict, uint64_t bytes);
+/* What was found and decided; borrowed for the call. */
+struct oxl_sweep_seen {
+        const char *path; /* relative to the root */
+        enum oxl_temp_verdict verdict;
+        uint64_t owner;                 /* from the name; 0: standalone or foreign */
+        uint64_t bytes;                 /* allocated */
+        bool foreign;                   /* Oxen's */
+        bool young;                     /* foreign, UNKNOWN because of its age alone */
+        int os;                         /* errno of a question that failed, of UNKNOWN; 0: none did */
+        const struct oxl_error *failed; /* DEAD, but it could not be removed */
+};
+/* < 0 stops the sweep and is returned. */
+typedef int oxl_sweep_seen_fn(void *ctx, const struct oxl_sweep_seen *seen, struct oxl_error *err);
+
+/* Hears the names (each ended by NUL, @n bytes in all) that are judged next, before any of them is. */
+typedef int oxl_sweep_batch_fn(void *ctx, const char *names, size_t n, struct oxl_error *err);
 
 struct oxl_sweep_options {
         oxl_owner_alive_fn *owner_alive; /* for owners other than 0 */
-        oxl_sweep_seen_fn *seen;
+        oxl_sweep_batch_fn *batch;       /* may be NULL */
+        oxl_sweep_seen_fn *seen;         /* each temp name found, after the decision; may be NULL */
         void *ctx;
         uid_t uid;  /* only files of this user are touched */
         bool links; /* symbolic links too: a restore's own temps, in folders that its intent names; never of owner 0 */
-        bool dry_run; /* decide and report, remove nothing */
+        bool foreign;  /* Oxen's temps too: by a write lease, and a day of age */
+        bool no_locks; /* other machines may hold locks here that we cannot see: a temp's own lock proves nothing */
+        bool no_lease; /* nor does a lease */
+        bool dry_run;  /* decide and report, remove nothing */
 };
 
 /* Sweeps the directory @dir below the root, not its subfolders: exact grammar, regular file, nlink 1, @uid, owner

@@ -275,7 +275,7 @@ int oxl_durable_barrier(struct oxl_durable *d, struct oxl_error *err)
         if (r < 0)
                 return r;
         cleanup_error struct oxl_error first = OXL_ERROR_INIT;
-        if (oxl_dirs_barrier(&d->w.dirs, dir_sync_failed, &first) == 0)
+        if (oxl_dirs_barrier(&d->w.dirs, oxl_writer_syncfs_reports(&d->w), dir_sync_failed, &first) == 0)
                 return 0;
         d->w.poisoned = true;
         if (err)
@@ -426,7 +426,7 @@ int oxl_durable_rename_dir(struct oxl_durable *d, const char *from, const char *
         return OXL_FAIL_OS_PATHS(err, FILE_RENAME, from, target);
 }
 
-enum { NOT_THERE = 1 };
+enum { NOT_THERE = 1, NOT_EMPTY = 1 };
 
 int oxl_durable_unlink(struct oxl_durable *d, const char *path, dev_t dev, ino_t ino, struct oxl_error *err)
 {
@@ -453,6 +453,33 @@ int oxl_durable_unlink(struct oxl_durable *d, const char *path, dev_t dev, ino_t
         /* CRASH: the name is there or not; recovery does it again */
         if (oxl_sys->unlinkat(at, name, 0) < 0)
                 return errno == ENOENT ? NOT_THERE : OXL_FAIL_OS(err, FILE_REMOVE, path);
+        oxl_dnode_mark(dir);
+        return 0;
+}
+
+/* CRASH: the folder is there or not; whoever removes empty folders does it again. */
+int oxl_durable_rmdir(struct oxl_durable *d, const char *path, struct oxl_error *err)
+{
+        cleanup_dnode struct oxl_dnode *dir = NULL, *gone = NULL;
+        cleanup_error struct oxl_error local = OXL_ERROR_INIT;
+        const char *name;
+        int r = writable(d, err);
+        if (r < 0)
+                return r;
+        r = enter_parent(d, path, 0, &dir, &name, &local);
+        if (r == 0)
+                r = enter_dir(d, path, 0, &gone, &local);
+        if (r < 0 && local.os == ENOENT)
+                return 0;
+        if (r < 0) {
+                oxl_error_move(err, &local);
+                return r;
+        }
+        int at = oxl_dnode_fd(&d->w.dirs, dir);
+        if (at < 0 || (oxl_sys->unlinkat(at, name, AT_REMOVEDIR) < 0 && errno != ENOENT))
+                return errno == ENOTEMPTY || errno == EEXIST || errno == EBUSY ? NOT_EMPTY
+                                                                               : OXL_FAIL_OS(err, FILE_REMOVE, path);
+        oxl_dnode_forget(gone);
         oxl_dnode_mark(dir);
         return 0;
 }

@@ -6,14 +6,20 @@
 
 #include <errno.h>
 
+#include "durable/mutant.h"
 #include "os/sys.h"
+
+static inline int oxl_sync_again(void)
+{
+        return errno == EINTR || (OXL_MUTANT(RETRY_FSYNC) && errno == EIO);
+}
 
 static inline int oxl_sync_fd(int fd)
 {
         int r;
         do
                 r = oxl_sys->fsync(fd);
-        while (r < 0 && errno == EINTR);
+        while (r < 0 && oxl_sync_again());
         return r;
 }
 
@@ -22,7 +28,7 @@ static inline int oxl_sync_fs(int fd)
         int r;
         do
                 r = oxl_sys->syncfs(fd);
-        while (r < 0 && errno == EINTR);
+        while (r < 0 && oxl_sync_again());
         return r;
 }
 

@@ -44,7 +44,7 @@ static void list_append(struct oxl_temp *t)
 }
 
 /* Since Linux 5.8 syncfs() reports what was lost since its descriptor was opened; before, it reports nothing. */
-static bool syncfs_reports(struct oxl_writer *w)
+bool oxl_writer_syncfs_reports(struct oxl_writer *w)
 {
         if (w->syncfs == OXL_SYNCFS_NOT_ASKED) {
                 struct utsname u;
@@ -63,7 +63,7 @@ static bool syncfs_reports(struct oxl_writer *w)
 /* The directory whose descriptor is older than the temp and may speak for its file system; NULL when none may. */
 static struct oxl_dnode *spokesman(const struct oxl_temp *t)
 {
-        return syncfs_reports(t->w) ? oxl_dirs_base_on(&t->w->dirs, t->dev) : NULL;
+        return oxl_writer_syncfs_reports(t->w) ? oxl_dirs_base_on(&t->w->dirs, t->dev) : NULL;
 }
 
 static int close_written(struct oxl_temp *t, struct oxl_error *err)

@@ -47,6 +47,9 @@ struct oxl_writer {
 
 void oxl_writer_done(struct oxl_writer *w);
 
+/* Does this kernel tell of failed writeback through syncfs()? */
+bool oxl_writer_syncfs_reports(struct oxl_writer *w);
+
 struct oxl_temp {
         struct oxl_writer *w;
         struct oxl_dnode *dir; /* referenced */

@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What repair may act on: collected by the walk, sorted by the hash that is wanted, reported when it is known what became of
- * each. The list is limited; what does not fit is reported at once and left to the next run. */
+/*
+ * What repair may act on: collected by the walk, sorted by the hash that is wanted, reported when it is known what became of
+ * each.
+ *
+ * Error budget: more than max(5 items, 1 % of the versions) stops repair before it begins, unless forced. When a batch is full and nobody
+ * forces, the versions are counted by their names, which says how many items the budget can ever allow: so the list is bounded, and
+ * a store that is damaged all over is not held in memory to be left alone in the end.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -17,10 +23,69 @@ void oxl_oxen_items_done(struct oxl_oxen *x)
         x->n_items = x->cap_items = 0;
 }
 
+static uint64_t batch_of(const struct oxl_oxen *x)
+{
+        return x->options->batch ? x->options->batch : OXL_OXEN_BATCH;
+}
+
+static uint64_t budget_of(uint64_t versions)
+{
+        return versions / 100 > 5 ? versions / 100 : 5;
+}
+
+/* All that was collected, and nothing is done about it. */
+static int give_up(struct oxl_oxen *x, struct oxl_error *err)
+{
+        x->result.over_budget = true;
+        int r = oxl_oxen_items_report(x, err);
+        oxl_oxen_items_done(x);
+        return r;
+}
+
+/* 1: nothing will be repaired. */
+static int is_full(struct oxl_oxen *x, struct oxl_error *err)
+{
+        if (x->result.over_budget)
+                return 1;
+        if (x->options->force || x->n_items < batch_of(x))
+                return 0;
+        if (x->counted == 0) {
+                int r = oxl_oxen_count(x, &x->counted, err);
+                if (r < 0)
+                        return r;
+        }
+        if (x->n_items < budget_of(x->counted))
+                return 0;
+        int r = give_up(x, err);
+        return r < 0 ? r : 1;
+}
+
+/* What was found is reported also when repair failed; its error comes first. */
+static int repair_and_report(struct oxl_oxen *x, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error failed = OXL_ERROR_INIT;
+        int r = oxl_oxen_repair(x, &failed);
+        int s = oxl_oxen_items_report(x, r < 0 ? NULL : err);
+        oxl_oxen_items_done(x);
+        return r < 0 ? oxl_error_copy(err, &failed) : s;
+}
+
+int oxl_oxen_items_flush(struct oxl_oxen *x, struct oxl_error *err)
+{
+        return x->options->force && x->n_items >= batch_of(x) ? repair_and_report(x, err) : 0;
+}
+
+int oxl_oxen_items_finish(struct oxl_oxen *x, struct oxl_error *err)
+{
+        uint64_t versions = x->result.blobs + x->n_items;
+        return !x->options->force && x->n_items > budget_of(versions) ? give_up(x, err) : repair_and_report(x, err);
+}
+
 int oxl_oxen_items_add(struct oxl_oxen *x, const struct oxl_oxen_item *item, const char *path, struct oxl_error *err)
 {
-        if (x->n_items == OXL_OXEN_ITEMS_MAX)
-                return 1;
+        int full = is_full(x, err);
+        if (full != 0)
+                return full;
         if (x->n_items == x->cap_items) {
                 size_t cap = x->cap_items ? 2 * x->cap_items : 16;
                 struct oxl_oxen_item *grown = realloc(x->items, cap * sizeof *grown);
@@ -85,6 +150,9 @@ static int describe(const struct oxl_oxen *x, const struct oxl_oxen_item *item, 
                 r = oxl_buf_append_text(ret, "it was replaced, but what was written reads back wrong", err);
         else if (item->stale)
                 r = oxl_buf_append_text(ret, "it changed while it was being repaired: left alone", err);
+        else if (x->result.over_budget)
+                r = oxl_buf_append_text(ret, "too much is damaged at once: look at the disk first, then add --force",
+                                        err);
         else if (!x->searched)
                 r = oxl_buf_append_text(ret, "repair did not get to it: left as it is", err);
         else
@@ -114,6 +182,7 @@ int oxl_oxen_items_report(struct oxl_oxen *x, struct oxl_error *err)
                                                   .block = item->block,
                                                   .verdict = item->got.algo ? "media" : "",
                                                   .detail = oxl_buf_text(&detail),
+                                                  .st = item->got.algo ? &item->st : NULL,
                                                   .repaired = item->healed };
                 r = oxl_oxen_report(x, &report, err);
         }

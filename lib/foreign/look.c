@@ -40,7 +40,24 @@ int oxl_oxen_open(int dirfd, const char *name, const char *shown, int *ret_fd, s
         return 0;
 }
 
-int oxl_oxen_hash_fd(const struct oxl_oxen *x, int fd, const char *shown, struct oxl_digest *ret_id,
+/* One read, paced when somebody wants that; asked for after it was waited for, so that nobody waits to be cancelled. */
+static ssize_t read_paced(const struct oxl_oxen *x, int fd, bool medium)
+{
+        const struct oxl_oxen_hooks *h = x->hooks;
+        struct timespec began = { 0 }, ended = { 0 };
+        if (!h || !h->pace)
+                return oxl_fd_read(fd, x->buf, OXL_OXEN_BUFFER);
+        h->pace(h->ctx, OXL_OXEN_BUFFER, -1, false);
+        OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_MONOTONIC, &began), "cannot fail for this clock");
+        ssize_t n = oxl_fd_read(fd, x->buf, OXL_OXEN_BUFFER);
+        OXL_IGNORE(oxl_sys->clock_gettime(CLOCK_MONOTONIC, &ended), "cannot fail for this clock");
+        if (n > 0)
+                h->pace(h->ctx, (uint64_t)n,
+                        (int64_t)(ended.tv_sec - began.tv_sec) * 1000000000 + ended.tv_nsec - began.tv_nsec, medium);
+        return n;
+}
+
+static int hash_from(const struct oxl_oxen *x, int fd, bool medium, const char *shown, struct oxl_digest *ret_id,
                      uint64_t *ret_bytes, struct oxl_error *err)
 {
         struct oxl_hasher h;
@@ -50,17 +67,44 @@ int oxl_oxen_hash_fd(const struct oxl_oxen *x, int fd, const char *shown, struct
                 int r = oxl_oxen_poll(x, err);
                 if (r < 0)
                         return r;
-                ssize_t n = oxl_fd_read(fd, x->buf, OXL_OXEN_BUFFER);
+                ssize_t n = read_paced(x, fd, medium);
                 if (n < 0)
                         return OXL_FAIL_OS(err, FILE_READ, shown);
                 if (n == 0)
                         break;
                 oxl_hasher_update(&h, x->buf, (size_t)n);
                 bytes += (uint64_t)n;
+                if (medium && n < OXL_OXEN_BUFFER)
+                        break; /* the end: the next offset would not be aligned */
         }
         oxl_hasher_final(&h, ret_id);
         *ret_bytes = bytes;
         return 0;
+}
+
+int oxl_oxen_hash_fd(const struct oxl_oxen *x, int fd, const char *shown, struct oxl_digest *ret_id,
+                     uint64_t *ret_bytes, struct oxl_error *err)
+{
+        return hash_from(x, fd, false, shown, ret_id, ret_bytes, err);
+}
+
+/* The same file once more, read around the cache; false: not here. The buffer is aligned, and reads are of all of it. */
+static bool hash_direct(const struct oxl_oxen *x, int dirfd, const char *name, const char *shown,
+                        struct oxl_oxen_hashed *h, struct oxl_error *err, int *ret)
+{
+        struct stat st;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        if (!x->hooks || !x->hooks->media)
+                return false;
+        cleanup_fd int fd = oxl_fd_open(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_DIRECT, 0);
+        if (fd < 0 || oxl_fd_stat(fd, &st) < 0 || !oxl_oxen_same(&st, &h->st))
+                return false;
+        *ret = hash_from(x, fd, true, shown, &h->id, &h->bytes, &why);
+        if (*ret < 0 && why.os == EINVAL)
+                return false; /* some file systems refuse only when they are read */
+        if (*ret < 0)
+                *ret = oxl_error_copy(err, &why);
+        return true;
 }
 
 int oxl_oxen_hash(const struct oxl_oxen *x, int dirfd, const char *name, const char *shown, struct oxl_oxen_hashed *ret,
@@ -69,7 +113,7 @@ int oxl_oxen_hash(const struct oxl_oxen *x, int dirfd, const char *name, const c
         cleanup_fd int fd = -1;
         struct oxl_oxen_hashed h = { 0 };
         int r = oxl_oxen_open(dirfd, name, shown, &fd, &h.st, err);
-        if (r == 0)
+        if (r == 0 && !hash_direct(x, dirfd, name, shown, &h, err, &r))
                 r = oxl_oxen_hash_fd(x, fd, shown, &h.id, &h.bytes, err);
         if (r == 0)
                 *ret = h;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names in an Oxen version store: which are Oxen's, and what is wrong with those that are not. Pure functions. */
+/* Names in an Oxen version store: which are Oxen's, and what is wrong with those that are not. Pure functions.
+ * Those of temps: durable/foreign_name.h. */
 #ifndef OXL_FOREIGN_NAMES_H
 #define OXL_FOREIGN_NAMES_H
 
@@ -7,10 +8,7 @@
 
 #include <oxenlite/digest.h>
 
-/* Is @name one of Oxen's two temp shapes, exactly?
- *   <1 byte or more>.oxentmp.<6 letters or digits>
- *   .oxentmp.<pid>.export-<1 byte or more> */
-bool oxl_oxen_temp_name(const char *name);
+#include "durable/foreign_name.h"
 
 /* Can @name be the first level of a version store: two hexadecimal digits, of either case? */
 bool oxl_oxen_prefix_name(const char *name);

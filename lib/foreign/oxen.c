@@ -3,7 +3,7 @@
  * Checking, and healing, the version store of a real Oxen repository: finds it, runs the parts in order.
  *
  * Check mode opens nothing for writing and makes nothing. Repair writes to the state folder and replaces damaged
- * files of the store, after the whole store was walked. There is no lock that Oxen would honour: a blob is only ever
+ * files of the store, after the whole store was walked (with `force`, after each batch). There is no lock that Oxen would honour: a blob is only ever
  * replaced by bytes that hash to its name, which is what Oxen itself would write there.
  */
 #include <stdio.h>
@@ -178,6 +178,42 @@ static int look_at_repository(struct oxl_oxen *x, struct oxl_error *err)
         return r;
 }
 
+void oxl_oxen_places_done(struct oxl_oxen_places *p)
+{
+        oxl_fd_done(&p->repo_fd);
+        oxl_fd_done(&p->store_fd);
+        free(p->repo);
+        free(p->store);
+        free(p->shown);
+        *p = (struct oxl_oxen_places)OXL_OXEN_PLACES_INIT;
+}
+
+static int say_nothing(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
+{
+        (void)ctx, (void)f, (void)err;
+        return 0;
+}
+
+int oxl_oxen_find(const char *dir, const atomic_bool *cancel, struct oxl_oxen_places *ret, struct oxl_error *err)
+{
+        const struct oxl_oxen_options options = { .cancel = cancel };
+        cleanup_free char *configured = NULL;
+        cleanup(oxen_done) struct oxl_oxen x = {
+                .options = &options, .fn = say_nothing, .repo_fd = -1, .store_fd = -1
+        };
+        int r = open_place(&x, dir, err);
+        if (r == 0 && x.repo_fd >= 0) {
+                r = oxl_oxen_config(&x, &configured, err);
+                if (r == 0)
+                        r = open_store(&x, configured, err);
+        }
+        if (r < 0)
+                return r;
+        *ret = (struct oxl_oxen_places){ take_fd(&x.repo_fd), take_ptr(&x.repo), take_fd(&x.store_fd),
+                                         take_ptr(&x.store), take_ptr(&x.shown) };
+        return 0;
+}
+
 /* A source that is not there is said before anything is done. */
 static int look_at_source(const struct oxl_oxen_options *o, struct oxl_error *err)
 {
@@ -189,24 +225,18 @@ static int look_at_source(const struct oxl_oxen_options *o, struct oxl_error *er
 
 /* --- the call ---------------------------------------------------------------------------------------------------------- */
 
-/* What was found is reported also when repair failed; its error comes first. */
-static int repair_and_report(struct oxl_oxen *x, struct oxl_error *err)
-{
-        cleanup_error struct oxl_error failed = OXL_ERROR_INIT;
-        int r = oxl_oxen_repair(x, &failed);
-        int s = oxl_oxen_items_report(x, r < 0 ? NULL : err);
-        return r < 0 ? oxl_error_copy(err, &failed) : s;
-}
-
-int oxl_oxen_check(const char *dir, const struct oxl_oxen_options *options, oxl_finding_fn *fn, void *fn_ctx,
-                   struct oxl_oxen_result *ret, struct oxl_error *err)
+int oxl_oxen_check_with(const char *dir, const struct oxl_oxen_options *options, const struct oxl_oxen_hooks *hooks,
+                        oxl_finding_fn *fn, void *fn_ctx, struct oxl_oxen_result *ret, struct oxl_error *err)
 {
         static const struct oxl_oxen_options none = { 0 };
-        cleanup(oxen_done) struct oxl_oxen x = {
-                .options = options ? options : &none, .fn = fn, .fn_ctx = fn_ctx, .repo_fd = -1, .store_fd = -1
-        };
+        cleanup(oxen_done) struct oxl_oxen x = { .hooks = hooks,
+                                                 .options = options ? options : &none,
+                                                 .fn = fn,
+                                                 .fn_ctx = fn_ctx,
+                                                 .repo_fd = -1,
+                                                 .store_fd = -1 };
         oxl_digest_setup();
-        x.buf = malloc(OXL_OXEN_BUFFER);
+        x.buf = aligned_alloc(OXL_OXEN_ALIGN, OXL_OXEN_BUFFER);
         if (!x.buf)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         int r = open_place(&x, dir, err);
@@ -216,12 +246,20 @@ int oxl_oxen_check(const char *dir, const struct oxl_oxen_options *options, oxl_
                 r = look_at_repository(&x, err);
         if (r == 0 && x.store_fd >= 0)
                 r = oxl_oxen_walk(&x, err);
+        if (r == 0 && hooks && hooks->after)
+                r = hooks->after(hooks->ctx, &x, err);
         /* Also after an error of the walk: what was found by then is said. */
         if (r == 0)
-                r = repair_and_report(&x, err);
+                r = oxl_oxen_items_finish(&x, err);
         else
                 OXL_IGNORE(oxl_oxen_items_report(&x, NULL), "the first error is returned");
         *ret = x.result; /* also after an error: what was done */
         x.result = (struct oxl_oxen_result){ 0 };
         return r;
+}
+
+int oxl_oxen_check(const char *dir, const struct oxl_oxen_options *options, oxl_finding_fn *fn, void *fn_ctx,
+                   struct oxl_oxen_result *ret, struct oxl_error *err)
+{
+        return oxl_oxen_check_with(dir, options, NULL, fn, fn_ctx, ret, err);
 }

@@ -15,8 +15,9 @@
  * Every part returns < 0 only when the whole call has to stop: CANCELLED, NOMEM, what the caller's function
  * returned, and in repair a failed write. What cannot be read is reported and left alone.
  *
- * Memory: one buffer, one folder's entry at a time for each level, and the damaged entries that repair will act on
- * (at most OXL_OXEN_ITEMS_MAX). The list of blobs is never held.
+ * Memory: one buffer, one folder's entry at a time for each level, and the damaged entries that repair will act on: with `force` at
+ * most a batch (and what one folder adds), which is then repaired before the walk goes on; else as many as the error budget allows,
+ * that is 1 % of the versions at 400 bytes each, or a batch. The list of blobs is never held.
  */
 #ifndef OXL_FOREIGN_OXEN_H
 #define OXL_FOREIGN_OXEN_H
@@ -30,9 +31,12 @@
 #include "base/fail.h"
 #include "digest/digest.h"
 #include "foreign/names.h"
+#include "objects/objects.h"
 #include "os/fdio.h"
 
-enum { OXL_OXEN_BUFFER = 1 << 20, OXL_OXEN_ITEMS_MAX = 16384 };
+enum { OXL_OXEN_BUFFER = 1 << 20, OXL_OXEN_ALIGN = 4096 }; /* aligned, for reading around the cache */
+/* Items that are repaired together, unless the options say otherwise. */
+enum { OXL_OXEN_BATCH = 16384 };
 
 /* A damaged or lost file that repair may replace. */
 struct oxl_oxen_item {
@@ -48,7 +52,30 @@ struct oxl_oxen_item {
         char *source;        /* owned; where the good bytes were */
 };
 
+struct oxl_oxen;
+
+/* For lib/scrub: its pace, its choice. */
+struct oxl_oxen_unit {             /* a file that can be verified */
+        const char *folder, *name; /* relative to the store: "15/775…", "blocks/ab/…"; "data" */
+        const struct oxl_digest *want;
+        bool block;
+        uint64_t size;
+        int64_t changed_ns; /* ctime */
+};
+enum { OXL_OXEN_NOW = 2 };
+struct oxl_oxen_hooks {
+        /* As struct oxl_check_hooks has it; NULL: none. */
+        void (*pace)(void *ctx, uint64_t bytes, int64_t latency_ns, bool medium);
+        /* Each unit. 0: it is not verified now; OXL_OXEN_NOW: it is; < 0 stops everything. */
+        int (*unit)(void *ctx, const struct oxl_oxen_unit *unit, struct oxl_error *err);
+        /* After the walk: verifies what is due. */
+        int (*after)(void *ctx, struct oxl_oxen *x, struct oxl_error *err);
+        void *ctx;
+        bool media; /* read around the cache */
+};
+
 struct oxl_oxen {
+        const struct oxl_oxen_hooks *hooks; /* NULL: none */
         const struct oxl_oxen_options *options;
         oxl_finding_fn *fn;
         void *fn_ctx;
@@ -63,8 +90,23 @@ struct oxl_oxen {
 
         struct oxl_oxen_item *items;
         size_t n_items, cap_items;
-        bool searched; /* every source was looked through */
+        uint64_t counted; /* versions that a quick look found; 0: it was not needed */
+        bool searched;    /* every source was looked through */
 };
+
+/* Where things are, for those who only list names. */
+struct oxl_oxen_places {
+        int repo_fd;  /* .oxen; -1: a bare version store */
+        char *repo;   /* owned; its real path */
+        int store_fd; /* -1: there is none, or it is elsewhere */
+        char *store;  /* owned; its real path */
+        char *shown;  /* owned; what config.toml calls it */
+};
+#define OXL_OXEN_PLACES_INIT { .repo_fd = -1, .store_fd = -1 }
+void oxl_oxen_places_done(struct oxl_oxen_places *p);
+/* As oxl_oxen_check finds them; what is wrong with them is not said. REPO_NOT_FOUND, DIR_OPEN, DIR_READ, FILE_STAT, NOMEM, CANCELLED. */
+OXL_MUST_CHECK int oxl_oxen_find(const char *dir, const atomic_bool *cancel, struct oxl_oxen_places *ret,
+                                 struct oxl_error *err);
 
 /* --- report.c ---------------------------------------------------------------------------------------------------- */
 
@@ -74,8 +116,10 @@ struct oxl_oxen_report {
         const struct oxl_digest *want, *got;
         bool block; /* digests in 32 digits */
         const char *verdict, *detail;
+        const char *remedy; /* instead of the problem's */
         int os;
         bool repaired;
+        const struct stat *st; /* of what is at the path; NULL: as it is now */
 };
 OXL_MUST_CHECK int oxl_oxen_report(struct oxl_oxen *x, const struct oxl_oxen_report *r, struct oxl_error *err);
 /* UNREADABLE, with the error and its errno. A cancelled call is not a finding: it is returned. */
@@ -141,14 +185,28 @@ OXL_MUST_CHECK int oxl_oxen_enter(struct oxl_oxen *x, int dirfd, const char *nam
 OXL_MUST_CHECK int oxl_oxen_temp(struct oxl_oxen *x, const char *path, const char *name, const struct stat *st,
                                  struct oxl_error *err);
 OXL_MUST_CHECK int oxl_oxen_walk(struct oxl_oxen *x, struct oxl_error *err);
+enum oxl_oxen_judged { OXL_OXEN_IS_GOOD, OXL_OXEN_IS_DAMAGED, OXL_OXEN_IS_UNREADABLE, OXL_OXEN_IS_GONE };
+/* Verifies one file that a hook was told of, and reports what is wrong with it. *ret_bytes: its size. */
+OXL_MUST_CHECK int oxl_oxen_verify(struct oxl_oxen *x, const struct oxl_oxen_unit *u, enum oxl_oxen_judged *ret,
+                                   uint64_t *ret_bytes, struct oxl_error *err);
+/* oxl_oxen_check with hooks. */
+OXL_MUST_CHECK int oxl_oxen_check_with(const char *dir, const struct oxl_oxen_options *options,
+                                       const struct oxl_oxen_hooks *hooks, oxl_finding_fn *fn, void *fn_ctx,
+                                       struct oxl_oxen_result *ret, struct oxl_error *err);
+/* The folders of hashes in the store, by their names alone; what cannot be listed is not counted. CANCELLED. */
+OXL_MUST_CHECK int oxl_oxen_count(struct oxl_oxen *x, uint64_t *ret, struct oxl_error *err);
 
 /* --- items.c, repair.c, sources.c ---------------------------------------------------------------------------------- */
 
 void oxl_oxen_items_done(struct oxl_oxen *x);
 /* Takes what repair may act on; @path is relative to the store, @item's own path is not read. 0 taken, it is reported by
- * oxl_oxen_items_report(); 1: the list is full. NOMEM. */
+ * oxl_oxen_items_report(); 1: the budget is exhausted, nothing will be repaired, the caller reports it. NOMEM. */
 OXL_MUST_CHECK int oxl_oxen_items_add(struct oxl_oxen *x, const struct oxl_oxen_item *item, const char *path,
                                       struct oxl_error *err);
+/* Between two folders of the walk: with `force` a full batch is repaired, reported and forgotten. */
+OXL_MUST_CHECK int oxl_oxen_items_flush(struct oxl_oxen *x, struct oxl_error *err);
+/* Behind the walk: decides whether the budget allows it, repairs, reports. The error of repair comes first. */
+OXL_MUST_CHECK int oxl_oxen_items_finish(struct oxl_oxen *x, struct oxl_error *err);
 void oxl_oxen_items_sort(struct oxl_oxen *x);
 /* The first item of a sorted list that wants @id, and the number of them. */
 struct oxl_oxen_item *oxl_oxen_items_find(const struct oxl_oxen *x, const struct oxl_digest *id, size_t *ret_n);
@@ -157,14 +215,32 @@ size_t oxl_oxen_items_open(const struct oxl_oxen *x);
 OXL_MUST_CHECK int oxl_oxen_items_report(struct oxl_oxen *x, struct oxl_error *err);
 
 struct oxl_oxen_repair;
-/* Offers the file @name in @dirfd, whose bytes hashed to @id, to the items that want it. */
-OXL_MUST_CHECK int oxl_oxen_offer(struct oxl_oxen_repair *p, int dirfd, const char *name, const char *shown,
+/* Where bytes are: the file @name in @dirfd, or the blob @blob of an object store. */
+struct oxl_oxen_bytes {
+        int dirfd;
+        const char *name;
+        struct oxl_objects *objects; /* NULL: the file */
+        struct oxl_digest blob;
+};
+/* Offers @bytes, which hashed to @id, to the items that want it. */
+OXL_MUST_CHECK int oxl_oxen_offer(struct oxl_oxen_repair *p, const struct oxl_oxen_bytes *bytes, const char *shown,
                                   const struct oxl_digest *id, struct oxl_error *err);
 /* Looks for good bytes in the quarantine (@quarantine_fd, -1: none yet) and in the caller's folder. */
 OXL_MUST_CHECK int oxl_oxen_sources(struct oxl_oxen *x, struct oxl_oxen_repair *p, int quarantine_fd,
                                     const char *quarantine, struct oxl_error *err);
 /* Quarantines and heals the items. An error is a failed write, or CANCELLED; what was done stays done. */
 OXL_MUST_CHECK int oxl_oxen_repair(struct oxl_oxen *x, struct oxl_error *err);
+
+/* Where state of this store goes: "STATE/<store>/@what". Nothing is made. OXEN_STATE, DIR_OPEN, PATH, NOMEM. */
+struct oxl_oxen_state_place {
+        int fd;      /* the nearest folder above it that is there */
+        char *real;  /* owned; that folder's path */
+        char *below; /* owned; of the place, below it */
+        char *shown; /* owned; of the place, absolute */
+};
+void oxl_oxen_state_place_done(struct oxl_oxen_state_place *p);
+OXL_MUST_CHECK int oxl_oxen_state(const struct oxl_oxen *x, const char *what, struct oxl_oxen_state_place *ret,
+                                  struct oxl_error *err);
 
 /* The real path behind @fd, to be freed; @fallback where /proc is missing. NOMEM. */
 OXL_MUST_CHECK int oxl_oxen_real_path(int fd, const char *fallback, char **ret, struct oxl_error *err);

@@ -98,71 +98,131 @@ static int refuse_inside(const struct oxl_oxen *x, const char *place, struct oxl
         return 0;
 }
 
+static int join3(const char *a, const char *b, const char *c, char **ret, struct oxl_error *err)
+{
+        cleanup_free char *ab = NULL;
+        int r = oxl_path_join(a, b, &ab, err);
+        return r < 0 ? r : oxl_path_join(ab, c, ret, err);
+}
+
 static void store_id(const struct oxl_oxen *x, char ret[17])
 {
         struct oxl_digest d = oxl_digest_of(OXL_ALGO_BLAKE3, x->store, strlen(x->store));
         oxl_hex_encode(d.bytes, 8, ret);
 }
 
-static int open_state(struct oxl_oxen_repair *p, struct oxl_error *err)
+int oxl_oxen_state(const struct oxl_oxen *x, const char *what, struct oxl_oxen_state_place *ret, struct oxl_error *err)
 {
-        struct oxl_oxen *x = p->x;
-        cleanup_free char *path = NULL, *rest = NULL, *real = NULL, *place = NULL;
-        char id[17], below[64];
+        cleanup_free char *path = NULL, *rest = NULL, *real = NULL, *place = NULL, *below = NULL, *shown = NULL;
+        cleanup_fd int fd = -1;
+        char id[17];
         store_id(x, id);
-        OXL_IGNORE(snprintf(below, sizeof below, "%s/quarantine", id), "fits");
         int r = state_path(x, &path, err);
         if (r == 0)
-                r = open_existing(path, &p->state_fd, &rest, err);
+                r = open_existing(path, &fd, &rest, err);
         if (r == 0)
-                r = oxl_oxen_real_path(p->state_fd, path, &real, err);
+                r = oxl_oxen_real_path(fd, path, &real, err);
         if (r == 0)
                 r = oxl_path_join(real, rest, &place, err);
         if (r == 0)
                 r = refuse_inside(x, place, err);
         if (r == 0)
-                r = oxl_path_join(rest, below, &p->quarantine, err);
+                r = join3(rest, id, what, &below, err);
         if (r == 0)
-                r = oxl_path_check(p->quarantine, err);
+                r = oxl_path_check(below, err);
         if (r == 0)
-                r = oxl_path_join(place, below, &x->result.quarantine, err);
-        return r == 0 ? oxl_durable_new(p->state_fd, real, 0, &p->state, err) : r;
+                r = join3(place, id, what, &shown, err);
+        if (r < 0)
+                return r;
+        *ret = (struct oxl_oxen_state_place){ take_fd(&fd), take_ptr(&real), take_ptr(&below), take_ptr(&shown) };
+        return 0;
+}
+
+void oxl_oxen_state_place_done(struct oxl_oxen_state_place *p)
+{
+        oxl_fd_done(&p->fd);
+        free(p->real);
+        free(p->below);
+        free(p->shown);
+        *p = (struct oxl_oxen_state_place){ .fd = -1 };
+}
+
+static int open_state(struct oxl_oxen_repair *p, struct oxl_error *err)
+{
+        struct oxl_oxen *x = p->x;
+        cleanup(oxl_oxen_state_place_done) struct oxl_oxen_state_place place = { .fd = -1 };
+        int r = oxl_oxen_state(x, "quarantine", &place, err);
+        oxl_freep(&x->result.quarantine); /* of the batch before */
+        if (r < 0)
+                return r;
+        p->state_fd = take_fd(&place.fd);
+        p->quarantine = take_ptr(&place.below);
+        x->result.quarantine = take_ptr(&place.shown);
+        return oxl_durable_new(p->state_fd, place.real, 0, &p->state, err);
 }
 
 /* --- copying --------------------------------------------------------------------------------------------------------- */
 
-/* Copies the file @name into @s. 0; 1: its bytes are not (or no longer) @want's, or it could not be read, which was
- * reported. < 0: a failed write, or CANCELLED. */
-static int copy(struct oxl_oxen *x, int dirfd, const char *name, const char *shown, const struct oxl_digest *want,
-                struct oxl_stage *s, struct oxl_error *err)
+struct copying {
+        struct oxl_oxen *x;
+        struct oxl_stage *stage;
+        struct oxl_hasher h;
+        struct oxl_error write; /* of the stage: no failure of the source */
+};
+
+static int copy_piece(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
+{
+        static const uint8_t zeros[4096];
+        struct copying *c = ctx;
+        int r = oxl_oxen_poll(c->x, &c->write);
+        for (size_t at = 0; !bytes && at < n; at += sizeof zeros)
+                oxl_hasher_update(&c->h, zeros, n - at < sizeof zeros ? n - at : sizeof zeros);
+        if (bytes)
+                oxl_hasher_update(&c->h, bytes, n);
+        if (r == 0)
+                r = bytes ? oxl_stage_write(c->stage, bytes, n, &c->write) : oxl_stage_skip(c->stage, n, &c->write);
+        return r < 0 ? oxl_error_copy(err, &c->write) : 0;
+}
+
+/* 1: it is no regular file any more. */
+static int copy_file(struct copying *c, const struct oxl_oxen_bytes *from, const char *shown, struct oxl_error *why)
 {
         cleanup_fd int fd = -1;
-        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         struct stat st;
-        struct oxl_hasher h;
+        int r = oxl_oxen_open(from->dirfd, from->name, shown, &fd, &st, why);
+        for (ssize_t n = 1; r == 0 && n > 0;) {
+                n = oxl_fd_read(fd, c->x->buf, OXL_OXEN_BUFFER);
+                if (n < 0)
+                        return OXL_FAIL_OS(why, FILE_READ, shown);
+                if (n > 0)
+                        r = copy_piece(c, c->x->buf, (size_t)n, why);
+        }
+        return r;
+}
+
+/* Copies @from into @s. 0; 1: its bytes are not (or no longer) @want's, or it could not be read, which was
+ * reported. < 0: a failed write, or CANCELLED. */
+static int copy(struct oxl_oxen *x, const struct oxl_oxen_bytes *from, const char *shown, const struct oxl_digest *want,
+                struct oxl_stage *s, struct oxl_error *err)
+{
+        struct copying c = { .x = x, .stage = s };
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         struct oxl_digest id;
-        ssize_t n = 1;
-        int r = oxl_oxen_open(dirfd, name, shown, &fd, &st, &why);
-        oxl_hasher_init(&h, OXL_ALGO_XXH3_128);
-        while (r == 0 && n > 0) {
-                r = oxl_oxen_poll(x, err);
-                if (r < 0)
-                        return r;
-                n = oxl_fd_read(fd, x->buf, OXL_OXEN_BUFFER);
-                if (n < 0) {
-                        r = OXL_FAIL_OS(&why, FILE_READ, shown);
-                        break;
-                }
-                oxl_hasher_update(&h, x->buf, (size_t)n);
-                int w = oxl_stage_write(s, x->buf, (size_t)n, err);
-                if (w < 0)
-                        return w;
+        oxl_hasher_init(&c.h, OXL_ALGO_XXH3_128);
+        int r = oxl_oxen_poll(x, err);
+        if (r < 0)
+                return r;
+        r = from->objects ? oxl_objects_stream(from->objects, &from->blob, copy_piece, &c, x->options->cancel, &why)
+                          : copy_file(&c, from, shown, &why);
+        if (c.write.code) {
+                oxl_error_move(err, &c.write);
+                return -(int)err->code;
         }
         if (r < 0) {
                 r = oxl_oxen_unreadable(x, shown, &why, err);
                 return r < 0 ? r : 1;
         }
-        oxl_hasher_final(&h, &id);
+        oxl_hasher_final(&c.h, &id);
         return r > 0 || !oxl_digest_equal(&id, want) ? 1 : 0;
 }
 
@@ -265,7 +325,7 @@ static int keep_copy(struct oxl_oxen_repair *p, const struct oxl_oxen_item *item
         if (r == 0 && oxl_sys->fchmod(oxl_stage_fd(s), S_IRUSR) < 0)
                 r = OXL_FAIL_OS(err, FILE_META, data);
         if (r == 0)
-                r = copy(x, fd, name, shown, &item->got, s, err);
+                r = copy(x, &(struct oxl_oxen_bytes){ .dirfd = fd, .name = name }, shown, &item->got, s, err);
         if (r == 0)
                 r = oxl_stage_sync(s, err);
         /* CRASH: a copy without a note; the next run writes both again (a_quarantine_without_its_note_is_completed) */
@@ -332,8 +392,8 @@ static int unchanged(int fd, const char *name, const char *shown, const struct o
 }
 
 /* 0 healed; 1 not from this source, or the damaged file is another by now (then item->stale). */
-static int heal(struct oxl_oxen_repair *p, struct oxl_oxen_item *item, int dirfd, const char *name, const char *source,
-                struct oxl_error *err)
+static int heal(struct oxl_oxen_repair *p, struct oxl_oxen_item *item, const struct oxl_oxen_bytes *bytes,
+                const char *source, struct oxl_error *err)
 {
         struct oxl_oxen *x = p->x;
         cleanup(stage_done) struct oxl_stage *s = NULL;
@@ -351,7 +411,7 @@ static int heal(struct oxl_oxen_repair *p, struct oxl_oxen_item *item, int dirfd
         if (r == 0)
                 r = set_rights(s, item, shown, err);
         if (r == 0)
-                r = copy(x, dirfd, name, source, &item->want, s, err);
+                r = copy(x, bytes, source, &item->want, s, err);
         if (r == 0)
                 r = oxl_stage_sync(s, err);
         if (r != 0)
@@ -371,7 +431,7 @@ static int heal(struct oxl_oxen_repair *p, struct oxl_oxen_item *item, int dirfd
         return r;
 }
 
-int oxl_oxen_offer(struct oxl_oxen_repair *p, int dirfd, const char *name, const char *shown,
+int oxl_oxen_offer(struct oxl_oxen_repair *p, const struct oxl_oxen_bytes *bytes, const char *shown,
                    const struct oxl_digest *id, struct oxl_error *err)
 {
         size_t n;
@@ -382,7 +442,7 @@ int oxl_oxen_offer(struct oxl_oxen_repair *p, int dirfd, const char *name, const
                 cleanup_free char *source = strdup(shown);
                 if (!source)
                         return OXL_FAIL_PLAIN(err, NOMEM);
-                int r = heal(p, item, dirfd, name, shown, err);
+                int r = heal(p, item, bytes, shown, err);
                 if (r < 0)
                         return r;
                 item->healed = r == 0;

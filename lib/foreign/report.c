@@ -21,14 +21,8 @@ int oxl_oxen_shown(const struct oxl_oxen *x, const char *path, char **ret, struc
 
 static void make_id(const struct oxl_oxen_report *r, char ret[17])
 {
-        const char *parts[] = { oxl_problem_slug(r->problem), r->path };
-        struct oxl_hasher h;
-        struct oxl_digest d;
-        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
-        for (size_t i = 0; i < OXL_ARRAY_LEN(parts); i++)
-                oxl_hasher_update(&h, parts[i], strlen(parts[i]) + 1);
-        oxl_hasher_final(&h, &d);
-        oxl_hex_encode(d.bytes, 8, ret);
+        const char *const parts[] = { oxl_problem_slug(r->problem), r->path, "" };
+        oxl_digest_label(parts, OXL_ARRAY_LEN(parts), 0, ret);
 }
 
 static void text_of(const struct oxl_digest *d, bool block, char ret[OXL_DIGEST_TEXT_MAX])
@@ -42,6 +36,17 @@ static void text_of(const struct oxl_digest *d, bool block, char ret[OXL_DIGEST_
                 oxl_digest_text(d, ret);
 }
 
+/* What is at the path of a finding, as it is now. */
+static bool stat_shown(const struct oxl_oxen *x, const char *path, struct stat *ret)
+{
+        size_t n = x->shown ? strlen(x->shown) : 0;
+        bool below = x->store_fd >= 0 && strncmp(path, x->shown, n) == 0 && (n == 0 || path[n] == '/' || !path[n]);
+        if (!below)
+                return x->repo_fd >= 0 && path[0] && oxl_fd_stat_at(x->repo_fd, path, ret) == 0;
+        path += n + (n > 0 && path[n] == '/');
+        return *path && oxl_fd_stat_at(x->store_fd, path, ret) == 0;
+}
+
 int oxl_oxen_report(struct oxl_oxen *x, const struct oxl_oxen_report *r, struct oxl_error *err)
 {
         char id[17], want[OXL_DIGEST_TEXT_MAX], got[OXL_DIGEST_TEXT_MAX];
@@ -52,6 +57,9 @@ int oxl_oxen_report(struct oxl_oxen *x, const struct oxl_oxen_report *r, struct 
                 x->result.unreadable++;
         if (oxl_problem_severity(r->problem) > OXL_SEVERITY_NOTE)
                 x->result.findings++;
+        struct stat now = { 0 };
+        bool exists = r->st || stat_shown(x, r->path, &now);
+        const struct stat *st = r->st ? r->st : &now;
         const struct oxl_finding f = {
                 .problem = r->problem,
                 .id = id,
@@ -62,7 +70,12 @@ int oxl_oxen_report(struct oxl_oxen *x, const struct oxl_oxen_report *r, struct 
                 .actual = got,
                 .detail = r->detail ? r->detail : "",
                 .os = r->os,
+                .remedy = r->remedy ? r->remedy : oxl_problem_remedy(r->problem),
                 .repaired = r->repaired,
+                .exists = exists,
+                .size = (uint64_t)st->st_size,
+                .inode = (uint64_t)st->st_ino,
+                .mtime_ns = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec,
         };
         return x->fn ? x->fn(x->fn_ctx, &f, err) : 0;
 }
@@ -78,5 +91,7 @@ int oxl_oxen_unreadable(struct oxl_oxen *x, const char *path, const struct oxl_e
                                      .verdict = "unreadable",
                                      .detail = text,
                                      .os = why->code == OXL_E_NOMEM ? ENOMEM : why->os };
+        if (r.os == EMFILE || r.os == ENFILE)
+                r.remedy = "raise the limit of open files (ulimit -n), then run oxen-lite fsck again";
         return oxl_oxen_report(x, &r, err);
 }

@@ -207,12 +207,14 @@ static int damaged(struct oxl_oxen *x, const struct hash_folder *f, const char *
                                           .got = &h->id,
                                           .block = f->block,
                                           .verdict = media ? "media" : "memory-suspect",
+                                          .st = &h->st,
                                           .detail = detail };
         return oxl_oxen_report(x, &report, err);
 }
 
 /* 1: it is gone. */
-static int verify(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, const char *name, struct oxl_error *err)
+static int look_at(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, const char *name,
+                   enum oxl_oxen_state *ret_state, uint64_t *ret_bytes, struct oxl_error *err)
 {
         cleanup_free char *shown = NULL, *path = NULL;
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
@@ -231,6 +233,8 @@ static int verify(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, co
                                              .want = &f->want,
                                              .got = &h.id,
                                              .block = f->block };
+        *ret_state = state;
+        *ret_bytes = h.bytes;
         switch (state) {
         case OXL_OXEN_GONE: return 1;
         case OXL_OXEN_UNREADABLE: return oxl_oxen_unreadable(x, shown, &why, err);
@@ -244,6 +248,62 @@ static int verify(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, co
         if (r == 0 && x->options->progress)
                 x->options->progress(x->options->ctx, "oxen", x->result.blobs, 0, x->result.bytes, 0);
         return r;
+}
+
+/* Tells the hook of it, and returns what that says. 1: it is gone. */
+static int hand_out(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, const char *name, struct oxl_error *err)
+{
+        struct stat st;
+        if (oxl_fd_stat_at(dirfd, name, &st) < 0)
+                return errno == ENOENT ? 1 : OXL_FAIL_OS(err, FILE_STAT, f->shown);
+        if (!S_ISREG(st.st_mode))
+                return 1;
+        const struct oxl_oxen_unit u = {
+                .folder = f->path,
+                .name = name,
+                .want = &f->want,
+                .block = f->block,
+                .size = (uint64_t)st.st_size,
+                .changed_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec,
+        };
+        return x->hooks->unit(x->hooks->ctx, &u, err);
+}
+
+static int verify(struct oxl_oxen *x, const struct hash_folder *f, int dirfd, const char *name, struct oxl_error *err)
+{
+        enum oxl_oxen_state state;
+        uint64_t bytes;
+        int r = x->hooks && x->hooks->unit ? hand_out(x, f, dirfd, name, err) : OXL_OXEN_NOW;
+        return r != OXL_OXEN_NOW ? r : look_at(x, f, dirfd, name, &state, &bytes, err);
+}
+
+int oxl_oxen_verify(struct oxl_oxen *x, const struct oxl_oxen_unit *u, enum oxl_oxen_judged *ret, uint64_t *ret_bytes,
+                    struct oxl_error *err)
+{
+        enum oxl_oxen_state state = OXL_OXEN_GONE;
+        cleanup_free char *shown = NULL;
+        *ret = OXL_OXEN_IS_GONE;
+        *ret_bytes = 0;
+        int r = oxl_oxen_shown(x, u->folder, &shown, err);
+        if (r < 0)
+                return r;
+        cleanup_fd int fd = oxl_open_beneath(x->store_fd, u->folder, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0 && errno == ENOENT)
+                return 0;
+        if (fd < 0) {
+                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                OXL_IGNORE(OXL_FAIL_OS(&why, DIR_OPEN, shown), "reported next");
+                *ret = OXL_OXEN_IS_UNREADABLE;
+                return oxl_oxen_unreadable(x, shown, &why, err);
+        }
+        const struct hash_folder f = { .want = *u->want, .shown = shown, .path = u->folder, .block = u->block };
+        r = look_at(x, &f, fd, u->name, &state, ret_bytes, err);
+        if (r >= 0)
+                *ret = state == OXL_OXEN_GOOD         ? OXL_OXEN_IS_GOOD
+                       : state == OXL_OXEN_GONE       ? OXL_OXEN_IS_GONE
+                       : state == OXL_OXEN_UNREADABLE ? OXL_OXEN_IS_UNREADABLE
+                                                      : OXL_OXEN_IS_DAMAGED;
+        return r < 0 ? r : 0;
 }
 
 static int chunk_entry(struct oxl_oxen *x, void *ctx, int dirfd, const char *path, const char *name,
@@ -363,7 +423,8 @@ static int prefix_entry(struct oxl_oxen *x, void *ctx, int dirfd, const char *pa
         OXL_IGNORE(snprintf(relative, sizeof relative, "%s%s/%s", l->block ? "blocks/" : "", l->two, name), "fits");
         f.path = relative;
         int r = oxl_oxen_enter(x, dirfd, name, path, &fd, err);
-        return r == 0 ? walk_hash(x, fd, &f, err) : r < 0 ? r : 0;
+        r = r == 0 ? walk_hash(x, fd, &f, err) : r < 0 ? r : 0;
+        return r < 0 ? r : oxl_oxen_items_flush(x, err);
 }
 
 static int walk_prefix(struct oxl_oxen *x, int dirfd, const char *path, const char *name, bool block,
@@ -397,6 +458,36 @@ static int top_entry(struct oxl_oxen *x, void *ctx, int dirfd, const char *path,
         }
         int r = oxl_oxen_enter(x, dirfd, name, path, &fd, err);
         return r == 0 ? oxl_oxen_each(x, fd, path, top_entry, x, NULL, err) : r < 0 ? r : 0;
+}
+
+/* --- counting ------------------------------------------------------------------------------------------------------ */
+
+static int count_below(struct oxl_oxen *x, int dirfd, const char *name, unsigned levels, uint64_t *n,
+                       struct oxl_error *err)
+{
+        cleanup_dir struct oxl_dir d = OXL_DIR_INIT;
+        struct oxl_dirent e;
+        cleanup_fd int fd = oxl_fd_open(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        int r = oxl_oxen_poll(x, err);
+        if (r < 0 || fd < 0 || oxl_dir_open(&d, fd) < 0)
+                return r; /* what cannot be listed is no reason to allow more repairs */
+        while (r == 0 && oxl_dir_next(&d, &e) > 0) {
+                if (levels == 0)
+                        ++*n;
+                else if (oxl_oxen_prefix_name(e.name))
+                        r = count_below(x, fd, e.name, 0, n, err);
+                else if (levels == 2 && strcmp(e.name, "blocks") == 0)
+                        r = count_below(x, fd, e.name, 1, n, err);
+        }
+        return r;
+}
+
+int oxl_oxen_count(struct oxl_oxen *x, uint64_t *ret, struct oxl_error *err)
+{
+        uint64_t n = 1; /* 0 stands for: not counted yet */
+        int r = count_below(x, x->store_fd, ".", 2, &n, err);
+        *ret = n;
+        return r;
 }
 
 int oxl_oxen_walk(struct oxl_oxen *x, struct oxl_error *err)

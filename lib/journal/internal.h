@@ -23,12 +23,22 @@ enum {
         OXL_JOURNAL_SYNC_NORMAL = 1,     /* values of PRAGMA synchronous */
         OXL_JOURNAL_SYNC_FULL = 2,
         OXL_JOURNAL_CHAIN_BYTES = OXL_DIGEST_BYTES,
+        OXL_JOURNAL_PAGE_BYTES = 4096,
+        OXL_JOURNAL_SUM_BYTES = 16, /* at the end of each page */
 };
 
 /* A position in the chain of events; seq 0 and zeros before the first. */
 struct oxl_chain {
         int64_t seq;
         uint8_t digest[OXL_JOURNAL_CHAIN_BYTES];
+};
+
+/* What oxl_journal_look_at_rest saw. */
+struct oxl_journal_rest {
+        char why[64];         /* what is wrong with the database; "": nothing */
+        uint64_t empty_pages; /* of zeros: only unused ones may be */
+        uint64_t wal_end;     /* behind the last whole transaction */
+        uint64_t wal_size;
 };
 
 struct oxl_journal {
@@ -45,6 +55,7 @@ struct oxl_journal {
         bool poisoned;         /* a write failed in the file system: what is in the cache is not what is on disk */
         int sync;              /* the value of PRAGMA synchronous, 0: not known */
         struct oxl_chain tail; /* the last event that this object wrote or verified */
+        struct oxl_journal_rest rest; /* of a copy */
 };
 
 /* Caller's directory of the database; makes the object without a connection. NOMEM. */
@@ -128,11 +139,39 @@ OXL_MUST_CHECK int oxl_event_append(struct oxl_journal *j, struct oxl_event *e, 
 /* Verifies the whole chain within a transaction. JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_event_verify_all(struct oxl_journal *j, struct oxl_error *err);
 
+/* Appends a row of the operation log within a transaction; @intent 0: none. */
+OXL_MUST_CHECK int oxl_operation_insert(struct oxl_journal *j, const struct oxl_operation *op, int64_t intent,
+                                        struct oxl_error *err);
+
 /* --- journal_vfs.c ---------------------------------------------------------------------------------------------- */
 
 /* A VFS over the default one, registered under a name of its own; see journal_vfs.c. NULL: no memory. */
-sqlite3_vfs *oxl_journal_vfs_new(void);
+sqlite3_vfs *oxl_journal_vfs_new(const struct oxl_repo_id *id);
 void oxl_journal_vfs_free(sqlite3_vfs *vfs);
+
+enum oxl_journal_page_state {
+        OXL_JOURNAL_PAGE_GOOD,
+        OXL_JOURNAL_PAGE_EMPTY, /* zeros throughout: never written */
+        OXL_JOURNAL_PAGE_BAD,
+};
+/* docs/FORMAT.md section 7; pages count from 1. */
+void oxl_journal_page_sum(const struct oxl_repo_id *id, uint32_t number, const uint8_t page[OXL_JOURNAL_PAGE_BYTES],
+                          uint8_t ret[OXL_JOURNAL_SUM_BYTES]);
+enum oxl_journal_page_state oxl_journal_page_check(const struct oxl_repo_id *id, uint32_t number,
+                                                   const uint8_t page[OXL_JOURNAL_PAGE_BYTES]);
+
+/* --- journal_rest.c --------------------------------------------------------------------------------------------- */
+
+/* Reads database and -wal in @dirfd, which nobody has open, into j->rest. FILE_OPEN, FILE_READ, FILE_STAT, NOMEM. */
+OXL_MUST_CHECK int oxl_journal_look_at_rest(struct oxl_journal *j, int dirfd, struct oxl_error *err);
+/* JOURNAL_DAMAGED when pages of the database are not what was written. */
+OXL_MUST_CHECK int oxl_journal_verify_rest(struct oxl_journal *j, struct oxl_error *err);
+/* Checkpoints when the -wal has more than SQLite reads of it, or nothing: new frames before that would make an old tail look like damage. The db
+ * lock is held, and the journal has been read. */
+OXL_MUST_CHECK int oxl_journal_settle(struct oxl_journal *j, uint64_t wal_size, struct oxl_error *err);
+
+/* journal.c: checkpoints, cuts the -wal, and writes frames to it, under the db lock. */
+OXL_MUST_CHECK int oxl_journal_truncate_wal(struct oxl_journal *j, struct oxl_error *err);
 
 /* --- journal_copy.c --------------------------------------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@
 #include "journal/internal.h"
 #include "journal/schema.h"
 #include "os/fdio.h"
+#include "os/fskind.h"
 
 const char *oxl_intent_state_text(enum oxl_intent_state state)
 {
@@ -146,7 +147,7 @@ static int check_writable(struct oxl_journal *j, struct oxl_error *err)
 int oxl_journal_connect(struct oxl_journal *j, const char *path, struct oxl_error *err)
 {
         int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
-        j->vfs = oxl_journal_vfs_new();
+        j->vfs = oxl_journal_vfs_new(&j->id);
         if (!j->vfs)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         int rc = sqlite3_open_v2(path, &j->db, flags, j->vfs->zName);
@@ -392,7 +393,7 @@ int oxl_journal_begin_use(struct oxl_journal *j, struct oxl_error *err)
 /*
  * Without WAL a dead process may have emptied the rollback journal without syncing that. The next transaction's records would then
  * be written over the old ones while a power cut can still bring the old header back: SQLite would roll back with a mixture.
- * So the journal file is made durable as it is now, after SQLite has looked at it. (tests: crash/store_recovery, kills in
+ * So the journal file is made durable as it is now, after SQLite has looked at it. (tests: crash/release-store, kills in
  * "commit on NFS")
  */
 static int settle_rollback_journal(struct oxl_journal *j, struct oxl_error *err)
@@ -412,12 +413,31 @@ static int settle_rollback_journal(struct oxl_journal *j, struct oxl_error *err)
         return rc == SQLITE_OK ? 0 : oxl_journal_fail(j, rc, err);
 }
 
+static int wal_size(const struct oxl_journal *j, uint64_t *ret, struct oxl_error *err)
+{
+        cleanup_fd int dirfd = -1;
+        struct stat st;
+        int r = open_dir(j, &dirfd, err);
+        if (r < 0)
+                return r;
+        *ret = 0;
+        if (oxl_fd_stat_at(dirfd, "journal.db-wal", &st) == 0)
+                *ret = (uint64_t)st.st_size;
+        else if (errno != ENOENT)
+                return OXL_FAIL_OS(err, FILE_STAT, j->path);
+        return 0;
+}
+
 static int open_locked(struct oxl_journal *j, struct oxl_error *err)
 {
+        uint64_t size = 0;
         int r = oxl_journal_connect(j, j->path, err);
         if (r == 0)
                 r = oxl_journal_begin_use(j, err);
-        return r < 0 || j->wal ? r : settle_rollback_journal(j, err);
+        if (r < 0 || !j->wal)
+                return r < 0 ? r : settle_rollback_journal(j, err);
+        r = wal_size(j, &size, err);
+        return r < 0 ? r : oxl_journal_settle(j, size, err);
 }
 
 int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal **ret, struct oxl_error *err)
@@ -443,22 +463,13 @@ int oxl_journal_open(const struct oxl_journal_config *config, struct oxl_journal
 
 /* --- creating --------------------------------------------------------------------------------------------------- */
 
-/* File systems on which two machines may meet: no shared memory between them, so no WAL. FUSE may be one. */
+/* File systems on which two machines may meet: no shared memory between them, so no WAL. */
 static int on_network(const struct oxl_journal *j, int dirfd, bool *ret, struct oxl_error *err)
 {
-        static const uint32_t magics[] = {
-                0x6969,     /* NFS */ 0x517b,        /* SMB */ 0xff534d42,    /* CIFS */ 0xfe534d42,  /* SMB2 */
-                0x01021997, /* 9p */ 0x65735546,     /* FUSE */ 0x73757245,   /* Coda */ 0x5346414f,  /* AFS */
-                0x00c36400, /* Ceph */ 0x0bd00bd0,   /* Lustre */ 0x7461636f, /* OCFS2 */ 0x01161970, /* GFS2 */
-                0x19830326, /* BeeGFS */ 0x47504653,                                                  /* GPFS */
-        };
-        struct statfs fs;
-        if (oxl_sys->fstatfs(dirfd, &fs) < 0)
+        enum oxl_fs_kind kind;
+        if (oxl_fs_kind(dirfd, &kind) < 0)
                 return OXL_FAIL_OS(err, FILE_STAT, j->dir);
-        *ret = false;
-        for (size_t i = 0; i < OXL_ARRAY_LEN(magics); i++)
-                if ((uint32_t)fs.f_type == magics[i])
-                        *ret = true;
+        *ret = kind == OXL_FS_NETWORK;
         return 0;
 }
 
@@ -506,6 +517,14 @@ static int write_frames(struct oxl_journal *j, struct oxl_error *err)
         return r < 0 ? r : oxl_journal_exec(j, "COMMIT", err);
 }
 
+/* Before anything is in it. */
+static int reserve_sums(struct oxl_journal *j, struct oxl_error *err)
+{
+        int bytes = OXL_JOURNAL_SUM_BYTES;
+        int rc = sqlite3_file_control(j->db, "main", SQLITE_FCNTL_RESERVE_BYTES, &bytes);
+        return rc == SQLITE_OK ? 0 : oxl_journal_fail(j, rc, err);
+}
+
 /*
  * Nothing refers to the file yet, so it is filled without any sync and synced once as a whole. The last transaction goes
  * through the -wal (header, directory, frames: three syncs), which stays: the first intent then finds a -wal with frames
@@ -513,7 +532,11 @@ static int write_frames(struct oxl_journal *j, struct oxl_error *err)
  */
 static int create_content(struct oxl_journal *j, struct oxl_error *err)
 {
-        int r = oxl_journal_exec(j, "PRAGMA page_size=4096; PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF", err);
+        int r = oxl_journal_exec(j, "PRAGMA page_size=4096", err);
+        if (r == 0)
+                r = reserve_sums(j, err);
+        if (r == 0)
+                r = oxl_journal_exec(j, "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF", err);
         if (r == 0)
                 r = set_pragmas(j, err);
         if (r == 0)
@@ -592,6 +615,8 @@ int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err)
         cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
         const bool wal = j->wal;
         int r = oxl_txn_begin(&t, j, OXL_TXN_READ, err);
+        if (r == 0 && j->copy)
+                r = oxl_journal_verify_rest(j, err);
         if (r == 0)
                 r = check_integrity(j, err);
         if (r == 0)
@@ -611,19 +636,14 @@ int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err)
         return r < 0 ? r : oxl_txn_commit(&t, err);
 }
 
-static int wal_size(const struct oxl_journal *j, uint64_t *ret, struct oxl_error *err)
+int oxl_journal_truncate_wal(struct oxl_journal *j, struct oxl_error *err)
 {
-        cleanup_fd int dirfd = -1;
-        struct stat st;
-        int r = open_dir(j, &dirfd, err);
-        if (r < 0)
-                return r;
-        *ret = 0;
-        if (oxl_fd_stat_at(dirfd, "journal.db-wal", &st) == 0)
-                *ret = (uint64_t)st.st_size;
-        else if (errno != ENOENT)
-                return OXL_FAIL_OS(err, FILE_STAT, j->path);
-        return 0;
+        j->writing = true;
+        int rc = sqlite3_wal_checkpoint_v2(j->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+        /* a -wal that has frames, so that the next commit pays one sync, as after create */
+        int r = rc == SQLITE_OK ? write_frames(j, err) : oxl_journal_fail(j, rc, err);
+        j->writing = false;
+        return r;
 }
 
 int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err)
@@ -639,13 +659,7 @@ int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl
         r = oxl_journal_lock(j, false, err);
         if (r < 0)
                 return r;
-        j->writing = true;
-        int rc = sqlite3_wal_checkpoint_v2(j->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        if (rc != SQLITE_OK)
-                r = oxl_journal_fail(j, rc, err);
-        else /* a -wal that has frames, so that the next commit pays one sync, as after create */
-                r = write_frames(j, err);
-        j->writing = false;
+        r = oxl_journal_truncate_wal(j, err);
         oxl_journal_unlock(j);
         return r;
 }

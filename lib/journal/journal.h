@@ -9,7 +9,8 @@
  *
  * Rows of `event` carry a chained BLAKE3; a broken chain makes every call that reads events fail with JOURNAL_DAMAGED.
  * The chain finds a changed, missing, moved or foreign row, but not that the *last* rows are gone (an older copy of the file,
- * a -wal that was lost or whose end is damaged): what remains is a sound, shorter journal.
+ * a -wal that was lost or cut between two transactions): what remains is a sound, shorter journal. Every page of the database
+ * carries a checksum, compared at each read; frames of the -wal have SQLite's.
  *
  * Common errors: JOURNAL (SQLite or the file system under it, errno in the text), JOURNAL_DAMAGED, LOCKED (the db lock, for
  * wait_ms), NOMEM; of calls that write also POISONED: a write or sync failed earlier and nothing more is recorded through
@@ -23,6 +24,7 @@
 #ifndef OXL_JOURNAL_JOURNAL_H
 #define OXL_JOURNAL_JOURNAL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/bytes.h"
@@ -89,6 +91,13 @@ OXL_MUST_CHECK int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, ui
 OXL_MUST_CHECK int oxl_journal_operation(struct oxl_journal *j, const struct oxl_operation *op, bool durable,
                                          struct oxl_error *err);
 
+/* Records what one atomic write has decided (add): an intent that is done, and its operation, in one transaction without a sync. */
+OXL_MUST_CHECK int oxl_journal_record_done(struct oxl_journal *j, uint64_t owner, const char *verb, const char *body,
+                                           const struct oxl_operation *op, struct oxl_error *err);
+
+/* The body of @intent, malloc'd; NULL when there is none of this number. Does not verify the chain. */
+OXL_MUST_CHECK int oxl_journal_intent_body(struct oxl_journal *j, int64_t intent, char **ret, struct oxl_error *err);
+
 struct oxl_event {
         int64_t seq, intent, time_ns;
         bool outcome;
@@ -147,11 +156,18 @@ struct oxl_ledger_change {
 OXL_MUST_CHECK int oxl_journal_record(struct oxl_journal *j, const struct oxl_ledger_change *change,
                                       struct oxl_error *err);
 
-/* integrity_check, user_version, schema, journal mode, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
+/* Of a copy also: checksums of all pages. integrity_check, user_version, schema, journal mode, dense chain, the repository id in meta. 0 sound; JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_journal_verify(struct oxl_journal *j, struct oxl_error *err);
+
+/* Of a copy: does the -wal end behind its last whole transaction? If not, *ret_end is where that is: what follows was left by a
+ * process that died or a power cut, or is damaged; SQLite reads none of it. Opening for writing settles it. */
+bool oxl_journal_tail_whole(const struct oxl_journal *j, uint64_t *ret_end);
 
 /* Checkpoints (TRUNCATE) when the -wal has at least @min_bytes, then writes one small transaction, so that the next durable one
  * costs a single sync again, also in a new process. Four syncs in all. */
 OXL_MUST_CHECK int oxl_journal_checkpoint(struct oxl_journal *j, uint64_t min_bytes, struct oxl_error *err);
+
+/* The version of SQLite (static text); *ret_safe: without the WAL-reset bug. */
+const char *oxl_journal_sqlite(bool *ret_safe);
 
 #endif

@@ -190,17 +190,22 @@ static int make_copy(struct oxl_journal *j, int *ret_dir, struct oxl_error *err)
                 return r;
         r = copy_files(j, from_dir, *ret_dir, err);
         oxl_journal_unlock(j);
-        return r;
+        return r < 0 ? r : oxl_journal_look_at_rest(j, *ret_dir, err);
 }
 
+/* A read after the last change of settings has every file open that later reads need: a database that was found in another journal
+ * mode than its own gets a -wal only now. test: fuzz/journal_file */
 static int open_made_copy(struct oxl_journal *j, struct oxl_error *err)
 {
         cleanup_free char *path = NULL;
+        int64_t rows;
         int r = oxl_path_join(j->copy_dir, "journal.db", &path, err);
         if (r == 0)
                 r = oxl_journal_connect(j, path, err);
         if (r == 0)
                 r = oxl_journal_begin_use(j, err);
+        if (r == 0)
+                r = oxl_journal_query(j, "SELECT count(*) FROM meta", &rows, err);
         return r;
 }
 
@@ -223,7 +228,7 @@ int oxl_journal_open_copy(const struct oxl_journal_config *config, struct oxl_jo
         r = open_made_copy(j, err);
         if (r < 0)
                 return r;
-        oxl_journal_copy_remove(j); /* begin_use has read it: every descriptor is open */
+        oxl_journal_copy_remove(j); /* it has been read: every descriptor is open */
         *ret = take_ptr(&j);
         return 0;
 }

@@ -399,6 +399,34 @@ static int read_open(struct oxl_journal *j, struct rows *open, struct oxl_error 
         return r < 0 ? r : oxl_txn_commit(&t, err);
 }
 
+/*
+ * The -wal, over itself. Its writer's sync may have failed before it was killed: then its pages count as clean in the cache and are
+ * not on the disk, and a sync of our own would be believed and leave the hole, which hides all that comes behind it.
+ * CRASH: the same bytes, or the hole of before. Within a transaction that writes: nobody else appends. Test:
+ * crash/release-store, kills in "commit, its intent's sync fails".
+ */
+static int write_wal_again(struct oxl_journal *j, struct oxl_error *err)
+{
+        enum { STEP = 64 << 10 };
+        cleanup_free char *bytes = malloc(STEP);
+        sqlite3_file *file = NULL;
+        sqlite3_int64 size = 0;
+        if (!bytes)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        int rc = sqlite3_file_control(j->db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file);
+        if (rc == SQLITE_OK && (!file || !file->pMethods))
+                return 0;
+        if (rc == SQLITE_OK)
+                rc = file->pMethods->xFileSize(file, &size);
+        for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += STEP) {
+                int n = (int)(size - at < STEP ? size - at : STEP);
+                rc = file->pMethods->xRead(file, bytes, n, at);
+                if (rc == SQLITE_OK)
+                        rc = file->pMethods->xWrite(file, bytes, n, at);
+        }
+        return rc == SQLITE_OK ? 0 : oxl_journal_fail(j, rc, err);
+}
+
 /* What was read may be in the cache only: its writer can have been killed between writing and syncing. Nobody may act on an
  * intent that a power cut would take back, so a transaction of our own, which changes nothing, makes all before it durable.
  * (A row with an equal value would not be written at all; the version always is.) */
@@ -408,6 +436,8 @@ static int make_durable(struct oxl_journal *j, struct oxl_error *err)
         char sql[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", (int)oxl_journal_migrations_count);
         int r = oxl_txn_begin(&t, j, OXL_TXN_DURABLE, err);
+        if (r == 0 && j->wal && !OXL_MUTANT(RECOVERY_BELIEVES_WAL) && !OXL_MUTANT(JOURNAL_KEEPS_CACHE))
+                r = write_wal_again(j, err);
         if (r == 0)
                 r = oxl_journal_exec(j, sql, err);
         return r < 0 ? r : oxl_txn_commit(&t, err);

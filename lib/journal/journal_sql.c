@@ -60,6 +60,8 @@ static int fail_system(struct oxl_journal *j, const char *text, struct oxl_error
  */
 int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err)
 {
+        if (rc == SQLITE_IOERR_DATA)
+                return oxl_journal_damaged(j, "a page does not match its checksum", err);
         if ((rc & 0xff) == SQLITE_IOERR && j->writing)
                 j->poisoned = true;
         const char *text = j->db ? sqlite3_errmsg(j->db) : sqlite3_errstr(rc);
@@ -83,11 +85,34 @@ int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err)
         }
 }
 
-int oxl_stmt_new(struct oxl_journal *j, const char *sql, sqlite3_stmt **ret, struct oxl_error *err)
+/* More than SQLite needs to read our schema. */
+static bool has_memory(void)
+{
+        void *p = malloc(1 << 20);
+        free(p);
+        return p != NULL;
+}
+
+/*
+ * SQLite also says NOMEM where a text of the stored schema cannot be had because its record is damaged: then it does so every
+ * time, though there is memory. test: fuzz/journal_file, a seed
+ */
+static int prepare(struct oxl_journal *j, const char *sql, sqlite3_stmt **ret)
 {
         int rc = sqlite3_prepare_v2(j->db, sql, -1, ret, NULL);
+        if (rc != SQLITE_NOMEM || !has_memory())
+                return rc;
+        rc = sqlite3_prepare_v2(j->db, sql, -1, ret, NULL);
+        return rc == SQLITE_NOMEM && has_memory() ? SQLITE_CORRUPT : rc;
+}
+
+int oxl_stmt_new(struct oxl_journal *j, const char *sql, sqlite3_stmt **ret, struct oxl_error *err)
+{
+        int rc = prepare(j, sql, ret);
         if (rc == SQLITE_OK)
                 return 0;
+        if (rc == SQLITE_CORRUPT && sqlite3_errcode(j->db) == SQLITE_NOMEM)
+                return oxl_journal_damaged(j, "its schema cannot be read", err);
         if ((rc & 0xff) == SQLITE_ERROR)
                 return oxl_journal_damaged(j, sqlite3_errmsg(j->db), err);
         return oxl_journal_fail(j, rc, err);
@@ -248,7 +273,7 @@ int oxl_txn_begin(struct oxl_txn *t, struct oxl_journal *j, enum oxl_txn_kind ki
 /*
  * The -wal's pages count as clean after their sync failed, and are not on the disk. Whoever opens the journal next would
  * believe them, and put its own frames, which it can sync, behind a hole where a later reading of the disk stops. Best effort.
- * The descriptor of another file than the -wal must not be closed here: POSIX locks. tests: crash/store_recovery.
+ * The descriptor of another file than the -wal must not be closed here: POSIX locks. tests: crash/release-store.
  */
 static void forget_cache(struct oxl_journal *j)
 {

@@ -9,8 +9,7 @@ enum { BATCH_ROWS = 256 };
 /* --- writing ---------------------------------------------------------------------------------------------------- */
 
 /* @intent 0: none. */
-static int insert_operation(struct oxl_journal *j, const struct oxl_operation *op, int64_t intent,
-                            struct oxl_error *err)
+int oxl_operation_insert(struct oxl_journal *j, const struct oxl_operation *op, int64_t intent, struct oxl_error *err)
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
         const struct {
@@ -40,7 +39,7 @@ int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, const char *verb, c
         if (r == 0)
                 r = oxl_event_append(j, &e, err);
         if (r == 0 && op)
-                r = insert_operation(j, op, e.seq, err);
+                r = oxl_operation_insert(j, op, e.seq, err);
         if (r == 0)
                 r = oxl_txn_commit(&t, err);
         if (r < 0)
@@ -116,7 +115,7 @@ int oxl_journal_operation(struct oxl_journal *j, const struct oxl_operation *op,
         cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
         int r = oxl_txn_begin(&t, j, durable ? OXL_TXN_DURABLE : OXL_TXN_LAZY, err);
         if (r == 0)
-                r = insert_operation(j, op, op->intent, err);
+                r = oxl_operation_insert(j, op, op->intent, err);
         return r < 0 ? r : oxl_txn_commit(&t, err);
 }
 

@@ -33,6 +33,7 @@ struct oxl_lookup {
         uint8_t block[BLOCK_ENTRIES * OXL_LOOKUP_ENTRY_BYTES];
         uint64_t block_first;
         size_t block_count;
+        int os; /* of the first read that failed since somebody asked */
 };
 
 static uint64_t fanout(const struct oxl_lookup *l, unsigned i)
@@ -42,9 +43,12 @@ static uint64_t fanout(const struct oxl_lookup *l, unsigned i)
 
 /* --- opening ---------------------------------------------------------------------------------------------------- */
 
-static bool read_exactly(const struct oxl_lookup *l, void *buf, size_t n, uint64_t at)
+static bool read_exactly(struct oxl_lookup *l, void *buf, size_t n, uint64_t at)
 {
-        return oxl_fd_pread_full(l->fd, buf, n, at) == (ssize_t)n;
+        ssize_t got = oxl_fd_pread_full(l->fd, buf, n, at);
+        if (got < 0 && !l->os)
+                l->os = errno;
+        return got == (ssize_t)n;
 }
 
 static bool lengths_fit(struct oxl_lookup *l)
@@ -88,11 +92,33 @@ static void lookup_freep(struct oxl_lookup **l)
         oxl_lookup_free(*l);
 }
 
+int oxl_lookup_take_os(struct oxl_lookup *l)
+{
+        int os = l->os;
+        l->os = 0;
+        return os;
+}
+
+static int not_usable(const struct oxl_lookup *l, struct oxl_error *err)
+{
+        if (!l->os)
+                return OXL_LOOKUP_NONE;
+        errno = l->os;
+        OXL_IGNORE(OXL_FAIL_OS(err, FILE_READ, OXL_LOOKUP_PATH), "the outcome says it");
+        return OXL_LOOKUP_UNREADABLE;
+}
+
 int oxl_lookup_open(int root_fd, struct oxl_lookup **ret, struct oxl_error *err)
 {
         struct stat st;
         cleanup_fd int fd = oxl_open_beneath(root_fd, OXL_LOOKUP_PATH, O_RDONLY | O_NONBLOCK, 0);
-        if (fd < 0 || oxl_fd_stat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        if (fd < 0 && (errno == ENOENT || errno == ELOOP || errno == ENXIO || errno == ENOTDIR))
+                return OXL_LOOKUP_NONE;
+        if (fd < 0 || oxl_fd_stat(fd, &st) < 0) {
+                OXL_IGNORE(OXL_FAIL_OS(err, FILE_OPEN, OXL_LOOKUP_PATH), "the outcome says it");
+                return OXL_LOOKUP_UNREADABLE;
+        }
+        if (!S_ISREG(st.st_mode))
                 return OXL_LOOKUP_NONE;
         cleanup(lookup_freep) struct oxl_lookup *l = calloc(1, sizeof(*l));
         if (!l)
@@ -103,12 +129,12 @@ int oxl_lookup_open(int root_fd, struct oxl_lookup **ret, struct oxl_error *err)
         l->mtime = st.st_mtim;
         l->size = (uint64_t)st.st_size;
         if (!fixed_ok(l))
-                return OXL_LOOKUP_NONE;
+                return not_usable(l, err);
         l->ids = malloc((size_t)l->packs * OXL_DIGEST_BYTES + 1); /* no more than the file has: lengths_fit() */
         if (!l->ids)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         if (!read_ids(l))
-                return OXL_LOOKUP_NONE;
+                return not_usable(l, err);
         *ret = take_ptr(&l);
         return 0;
 }
@@ -122,12 +148,16 @@ void oxl_lookup_free(struct oxl_lookup *l)
         free(l);
 }
 
-bool oxl_lookup_current(const struct oxl_lookup *l, int root_fd)
+bool oxl_lookup_current(struct oxl_lookup *l, int root_fd)
 {
-        struct stat st;
+        struct stat st = { 0 };
         cleanup_fd int fd = oxl_open_beneath(root_fd, OXL_LOOKUP_PATH, O_RDONLY | O_NONBLOCK, 0);
-        return fd >= 0 && oxl_fd_stat(fd, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino &&
-               st.st_mtim.tv_sec == l->mtime.tv_sec && st.st_mtim.tv_nsec == l->mtime.tv_nsec;
+        if ((fd < 0 && errno != ENOENT) || (fd >= 0 && oxl_fd_stat(fd, &st) < 0)) {
+                l->os = errno;
+                return false;
+        }
+        return fd >= 0 && st.st_dev == l->dev && st.st_ino == l->ino && st.st_mtim.tv_sec == l->mtime.tv_sec &&
+               st.st_mtim.tv_nsec == l->mtime.tv_nsec;
 }
 
 uint64_t oxl_lookup_packs(const struct oxl_lookup *l)

@@ -21,14 +21,18 @@ struct oxl_lookup_hit {
         uint64_t offset;
 };
 
-enum { OXL_LOOKUP_NONE = 1 };
+enum { OXL_LOOKUP_NONE = 1, OXL_LOOKUP_UNREADABLE = 2 };
 
-/* 0; OXL_LOOKUP_NONE: there is none, or it makes no sense. NOMEM. */
+/* 0; OXL_LOOKUP_NONE: there is none, or it makes no sense; OXL_LOOKUP_UNREADABLE: an I/O error, and *err says which. NOMEM. */
 OXL_MUST_CHECK int oxl_lookup_open(int root_fd, struct oxl_lookup **ret, struct oxl_error *err);
 void oxl_lookup_free(struct oxl_lookup *l);
 
+/* The errno of the first read that failed since this was asked last; 0: none. A lookup that cannot be read is as good as none,
+ * but somebody may want to know. */
+int oxl_lookup_take_os(struct oxl_lookup *l);
+
 /* Is the file at the path still the one that was opened? */
-bool oxl_lookup_current(const struct oxl_lookup *l, int root_fd);
+bool oxl_lookup_current(struct oxl_lookup *l, int root_fd);
 
 uint64_t oxl_lookup_packs(const struct oxl_lookup *l);
 uint64_t oxl_lookup_entries(const struct oxl_lookup *l);

@@ -37,13 +37,18 @@ enum oxl_kind {
 struct oxl_objects;
 struct oxl_put;
 
+/* Hears of each failure of the medium, also when another copy was good; the caller of the search learns only what is left. */
+typedef void oxl_unreadable_fn(void *ctx, const struct oxl_error *why);
+
 struct oxl_objects_config {
         int root_fd; /* .oxen-lite; borrowed */
         struct oxl_repo_id id;
         enum oxl_algo blob_algo;
-        uint64_t pack_threshold;     /* bytes */
-        bool reflink;                /* try FICLONE */
-        struct oxl_durable *durable; /* borrowed; NULL: read only */
+        uint64_t pack_threshold;       /* bytes */
+        bool reflink;                  /* try FICLONE */
+        struct oxl_durable *durable;   /* borrowed; NULL: read only */
+        oxl_unreadable_fn *unreadable; /* may be NULL */
+        void *ctx;                     /* of unreadable */
 };
 
 OXL_MUST_CHECK int oxl_objects_open(const struct oxl_objects_config *config, struct oxl_objects **ret,
@@ -78,12 +83,22 @@ OXL_MUST_CHECK int oxl_put_begin(struct oxl_objects *o, struct oxl_put **ret, st
 enum oxl_put_outcome {
         OXL_PUT_STORED = 0,
         OXL_PUT_EXISTED = 1, /* a copy was found, read and verified (XXH3: bytes compared) */
-        OXL_PUT_HEALED = 2,  /* copies were found, all damaged; a good one was stored */
+        OXL_PUT_HEALED =
+                2, /* copies were found, all damaged; a good one was stored, a damaged loose file kept in quarantine */
 };
 
 /* Stores @bytes (below 64 MiB) as an object. > 0: enum oxl_put_outcome. HASH_COLLISION (XXH3-128 only). */
 OXL_MUST_CHECK int oxl_put_object(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n,
                                   struct oxl_digest *ret_id, struct oxl_error *err);
+
+/* The same for a blob whose digest @id the caller has computed from these very bytes. @name is for messages. */
+OXL_MUST_CHECK int oxl_put_blob(struct oxl_put *p, const void *bytes, size_t n, const struct oxl_digest *id,
+                                const char *name, struct oxl_error *err);
+
+/* Stores a verified object once more, whatever the store has of it: for packs that take the place of others. EXISTED: this session
+ * has it. HASH_COLLISION. */
+OXL_MUST_CHECK int oxl_put_again(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n,
+                                 const struct oxl_digest *id, const char *name, struct oxl_error *err);
 
 /* Stores the content of the regular file open at @fd: packed below pack_threshold, loose from there on (reflinked if
  * possible, holes kept). One pass. The file is examined before and after: PATH_CHANGED when it changed meanwhile.

@@ -4,9 +4,10 @@
  *
  * "Already stored" is never believed: what the session itself wrote is known; what the store has is read and hashed,
  * and for XXH3-128, which does not resist people, compared byte for byte. A copy that fails is left where it is and a
- * good one stored beside or (loose) over it.
+ * good one stored beside or (loose) over it: the damaged file gets a second name in quarantine first, before the caller's
+ * intent, so that whoever renames, recovery too, never replaces the only copy of its bytes.
  *
- * Order: content -> finish (indexes, then every temp synced) -> [the caller's intent] -> publish (renames) -> [the
+ * Order: content -> finish (indexes, then every temp synced; damaged files kept) -> [the caller's intent] -> publish (renames) -> [the
  * caller's barrier, which also covers the folders of objects that were only found: a dead process may have renamed them
  * without syncing].
  * What a crash leaves: before publish temps in versions/tmp; after it whole objects that nothing refers to yet.
@@ -15,10 +16,13 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "base/hex.h"
 #include "durable/mutant.h"
+#include "durable/remove.h"
 #include "objects/idset.h"
 #include "objects/pack_private.h"
 #include "objects/pack_write.h"
+#include "objects/quarantine.h"
 #include "objects/scan.h"
 #include "objects/store.h"
 #include "os/fdio.h"
@@ -29,6 +33,8 @@ struct loose {
         struct oxl_digest id;
         struct oxl_stage *stage;
         uint64_t size;
+        bool heals;            /* a damaged file has its place */
+        struct oxl_digest got; /* what that hashed to; NONE: not known */
 };
 
 struct oxl_put {
@@ -43,8 +49,12 @@ struct oxl_put {
         uint8_t *pieces[2];  /* for comparing; allocated when needed */
         struct oxl_put_item *items;
         size_t item_count;
+        uint8_t loose_begin[256 / 8]; /* bit per first byte of a digest: versions/files has its folder */
+        bool loose_begin_known;
         bool packs_found; /* versions/packs is marked for the barrier */
-        bool finished;
+        bool finished, published;
+        char quarantine[OXL_QUARANTINE_ID_BYTES]; /* of this session; "": nothing was kept */
+        unsigned kept;                            /* entries there */
         struct oxl_put_stats stats;
 };
 
@@ -108,6 +118,12 @@ void oxl_put_free(struct oxl_put *p)
                 oxl_pack_writer_free(p->packs[i]);
         for (size_t i = 0; i < p->loose_count; i++)
                 oxl_stage_free(p->loose[i].stage);
+        if (!p->published) /* nothing was replaced: the files have their place and need no second name */
+                for (unsigned i = 1; i <= p->kept; i++) {
+                        char folder[OXL_QUARANTINE_FOLDER_BYTES];
+                        oxl_quarantine_folder(p->quarantine, i, folder);
+                        OXL_IGNORE(oxl_remove_tree(p->o->config.root_fd, folder, NULL), "a second name does no harm");
+                }
         free_session(p);
 }
 
@@ -155,6 +171,7 @@ struct source {
         /* while a stored copy is compared */
         uint64_t at;
         bool differs;
+        struct oxl_digest got; /* of a damaged copy, once found */
 };
 
 /* BLAKE3 names are proof. XXH3-128 detects accidents, not people who write down two files with one name. */
@@ -295,6 +312,30 @@ static int mark_found(struct oxl_put *p, const struct oxl_copy *c, struct oxl_er
         return oxl_durable_mark(p->o->config.durable, c->name, err);
 }
 
+/* Which folders versions/files has. One that cannot be listed counts as having all. */
+static void list_loose_folders(struct oxl_put *p)
+{
+        cleanup_fd int fd = oxl_open_beneath(p->o->config.root_fd, "versions/files", O_RDONLY | O_DIRECTORY, 0);
+        cleanup_dir struct oxl_dir dir = OXL_DIR_INIT;
+        struct oxl_dirent e;
+        uint8_t byte;
+        int more = fd >= 0 ? oxl_dir_open(&dir, fd) : errno == ENOENT ? 1 : -1;
+        while (fd >= 0 && more >= 0 && (more = oxl_dir_next(&dir, &e)) > 0)
+                if (strlen(e.name) == 2 && oxl_hex_decode(e.name, &byte, 1))
+                        p->loose_begin[byte / 8] |= (uint8_t)(1u << byte % 8);
+        if (more < 0)
+                memset(p->loose_begin, 0xff, sizeof(p->loose_begin));
+        p->loose_begin_known = true;
+}
+
+/* Asking for a file that nobody has would be a call for each new blob. We hold the writer lock: nobody makes such folders meanwhile. */
+static bool may_be_loose(struct oxl_put *p, const struct oxl_digest *id)
+{
+        if (!p->loose_begin_known)
+                list_loose_folders(p);
+        return p->loose_begin[id->bytes[0] / 8] & (1u << id->bytes[0] % 8);
+}
+
 /* What becomes of the source: EXISTED, nothing to do; STORED, HEALED: write it. */
 static int find_existing(struct source *src, struct oxl_error *err)
 {
@@ -307,6 +348,7 @@ static int find_existing(struct source *src, struct oxl_error *err)
                                                .id = src->id,
                                                .judge = judge_existing,
                                                .ctx = src,
+                                               .no_loose = !must_compare(src) && !may_be_loose(src->p, src->id),
                                                .thorough = must_compare(src) };
         r = oxl_search_run(&s, err);
         if (r < 0)
@@ -317,6 +359,7 @@ static int find_existing(struct source *src, struct oxl_error *err)
         }
         if (s.copy_unreadable)
                 return oxl_fail_with(err, &s.worst); /* not damage: it must not be replaced */
+        src->got = s.worst.got;
         return s.copies ? OXL_PUT_HEALED : OXL_PUT_STORED;
 }
 
@@ -349,21 +392,47 @@ static int append_object(struct oxl_put *p, const struct source *src, struct oxl
         return oxl_pack_writer_add(p->packs[p->pack_count - 1], src->kind, src->id, src->bytes, (size_t)src->size, err);
 }
 
-static int put_bytes(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n, const char *name,
-                     struct oxl_digest *ret_id, struct oxl_error *err)
+static int put_known(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n, const struct oxl_digest *id,
+                     const char *name, struct oxl_error *err)
 {
-        struct oxl_digest id = oxl_objects_digest(p->o, kind, bytes, n);
         struct source src = {
-                .p = p, .kind = kind, .id = &id, .name = name, .bytes = n ? bytes : (const void *)"", .size = n
+                .p = p, .kind = kind, .id = id, .name = name, .bytes = n ? bytes : (const void *)"", .size = n
         };
         int outcome = find_existing(&src, err);
         if (outcome < 0)
                 return outcome;
         int r = outcome == OXL_PUT_EXISTED ? 0 : append_object(p, &src, err);
-        if (r < 0)
-                return r;
-        *ret_id = id;
-        return counted(p, (enum oxl_put_outcome)outcome, n);
+        return r < 0 ? r : counted(p, (enum oxl_put_outcome)outcome, n);
+}
+
+static int put_bytes(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n, const char *name,
+                     struct oxl_digest *ret_id, struct oxl_error *err)
+{
+        struct oxl_digest id = oxl_objects_digest(p->o, kind, bytes, n);
+        int r = put_known(p, kind, bytes, n, &id, name, err);
+        if (r >= 0)
+                *ret_id = id;
+        return r;
+}
+
+int oxl_put_blob(struct oxl_put *p, const void *bytes, size_t n, const struct oxl_digest *id, const char *name,
+                 struct oxl_error *err)
+{
+        OXL_ASSERT(!p->finished && n <= PUT_OBJECT_MAX && id->algo == p->o->config.blob_algo);
+        return put_known(p, OXL_KIND_BLOB, bytes, n, id, name, err);
+}
+
+int oxl_put_again(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n, const struct oxl_digest *id,
+                  const char *name, struct oxl_error *err)
+{
+        OXL_ASSERT(!p->finished && n <= PUT_OBJECT_MAX);
+        struct source src = {
+                .p = p, .kind = kind, .id = id, .name = name, .bytes = n ? bytes : (const void *)"", .size = n
+        };
+        int r = find_in_session(&src, err);
+        if (r == OXL_PUT_STORED)
+                r = append_object(p, &src, err);
+        return r < 0 ? r : counted(p, (enum oxl_put_outcome)r, n);
 }
 
 int oxl_put_object(struct oxl_put *p, enum oxl_kind kind, const void *bytes, size_t n, struct oxl_digest *ret_id,
@@ -433,7 +502,7 @@ static int fill_stage(struct oxl_put *p, struct oxl_stage *stage, int fd, const 
         return r;
 }
 
-static int keep_loose(struct oxl_put *p, const struct oxl_digest *id, struct oxl_stage **stage, uint64_t size,
+static int keep_loose(struct oxl_put *p, const struct source *src, bool heals, struct oxl_stage **stage,
                       struct oxl_error *err)
 {
         if (p->loose_count == p->loose_cap) {
@@ -447,7 +516,9 @@ static int keep_loose(struct oxl_put *p, const struct oxl_digest *id, struct oxl
         int r = oxl_idset_reserve(&p->loose_set, p->loose, err);
         if (r < 0)
                 return r;
-        p->loose[p->loose_count] = (struct loose){ *id, take_ptr(stage), size };
+        p->loose[p->loose_count] = (struct loose){
+                .id = *src->id, .stage = take_ptr(stage), .size = src->size, .heals = heals, .got = src->got
+        };
         oxl_idset_add(&p->loose_set, p->loose, p->loose_count++);
         return 0;
 }
@@ -476,7 +547,7 @@ static int put_large(struct oxl_put *p, int fd, const char *name, const struct s
         int outcome = find_existing(&src, err);
         if (outcome < 0)
                 return outcome;
-        r = outcome == OXL_PUT_EXISTED ? 0 : keep_loose(p, &id, &stage, bytes, err);
+        r = outcome == OXL_PUT_EXISTED ? 0 : keep_loose(p, &src, outcome == OXL_PUT_HEALED, &stage, err);
         if (r < 0)
                 return r;
         *ret_id = id;
@@ -545,12 +616,43 @@ static int list_items(struct oxl_put *p, struct oxl_error *err)
         return r;
 }
 
+/* What publishing will replace. CRASH: a damaged file that is in its place has a second name in quarantine; whatever happens to the
+ * place, `fsck --undo` knows the bytes. */
+static int keep_damaged(struct oxl_put *p, struct oxl_error *err)
+{
+        int r = 0;
+        for (size_t i = 0; r >= 0 && i < p->loose_count; i++) {
+                char target[OXL_LOOSE_PATH_MAX], want[OXL_DIGEST_TEXT_MAX], got[OXL_DIGEST_TEXT_MAX] = "", id[17];
+                const struct loose *l = &p->loose[i];
+                if (!l->heals)
+                        continue;
+                oxl_loose_path(&l->id, target);
+                oxl_digest_text(&l->id, want);
+                if (l->got.algo != OXL_ALGO_NONE)
+                        oxl_digest_text(&l->got, got);
+                oxl_digest_label((const char *const[]){ "blob-damaged", target, "" }, 3, 0, id);
+                const struct oxl_quarantine_note note = { .finding = id,
+                                                          .slug = "blob-damaged",
+                                                          .expected = want,
+                                                          .actual = got,
+                                                          .source = "good bytes that were added" };
+                r = p->quarantine[0] ? 0 : oxl_quarantine_id(p->quarantine, err);
+                if (r == 0)
+                        r = oxl_quarantine_put(p->o->config.durable, p->o->config.root_fd, p->quarantine, p->kept + 1,
+                                               target, &note, NULL, err);
+                p->kept += r == 0;
+        }
+        return r < 0 ? r : 0;
+}
+
 int oxl_put_finish(struct oxl_put *p, struct oxl_error *err)
 {
         OXL_ASSERT(!p->finished && !p->items);
         int r = p->pack_count ? oxl_pack_writer_finish(p->packs[p->pack_count - 1], err) : 0;
         if (r == 0)
                 r = sync_all(p, err);
+        if (r == 0)
+                r = keep_damaged(p, err);
         if (r == 0)
                 r = list_items(p, err);
         if (r < 0) {
@@ -572,6 +674,7 @@ int oxl_put_publish(struct oxl_put *p, struct oxl_error *err)
 {
         OXL_ASSERT(p->finished);
         p->o->listed = false;
+        p->published = true;
         for (size_t i = 0; i < p->item_count; i++) {
                 struct oxl_stage *stage =
                         i < p->pack_count ? oxl_pack_writer_stage(p->packs[i]) : p->loose[i - p->pack_count].stage;

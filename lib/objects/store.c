@@ -92,14 +92,37 @@ static int list_pack(void *ctx, const struct oxl_digest *id, struct oxl_error *e
         return 0;
 }
 
+static void say_unreadable(const struct oxl_objects *o, const struct oxl_error *why)
+{
+        if (o->config.unreadable)
+                o->config.unreadable(o->config.ctx, why);
+}
+
+/* A lookup that cannot be read is done without, but not in silence. */
+static void say_lookup(const struct oxl_objects *o)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int os = o->lookup ? oxl_lookup_take_os(o->lookup) : 0;
+        if (!os)
+                return;
+        errno = os;
+        OXL_IGNORE(OXL_FAIL_OS(&why, FILE_READ, OXL_LOOKUP_PATH), "said next");
+        say_unreadable(o, &why);
+}
+
 static int open_lookup(struct oxl_objects *o, struct oxl_error *err)
 {
-        if (o->lookup && !oxl_lookup_current(o->lookup, o->config.root_fd))
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        bool current = o->lookup && oxl_lookup_current(o->lookup, o->config.root_fd);
+        say_lookup(o);
+        if (o->lookup && !current)
                 oxl_store_drop_lookup(o);
         if (!o->lookup) {
-                int r = oxl_lookup_open(o->config.root_fd, &o->lookup, err);
+                int r = oxl_lookup_open(o->config.root_fd, &o->lookup, &why);
+                if (r == OXL_LOOKUP_UNREADABLE)
+                        say_unreadable(o, &why);
                 if (r != 0)
-                        return r < 0 ? r : 0;
+                        return r < 0 ? oxl_error_copy(err, &why) : 0;
         }
         for (size_t i = 0; i < o->count; i++)
                 o->packs[i].covered = oxl_lookup_pack_position(o->lookup, &o->packs[i].id) != UINT32_MAX;
@@ -278,9 +301,10 @@ void oxl_search_done(struct oxl_search *s)
 /* Keeps @why unless something graver is known. Takes it. NEXT, or < 0 when it must end the search. */
 static int note(struct oxl_search *s, int rank, struct oxl_error *why, struct oxl_error *err)
 {
-        if (is_medium(why->code))
+        if (is_medium(why->code)) {
                 rank = RANK_MEDIUM;
-        else if (!is_damage(why->code)) {
+                say_unreadable(s->o, why);
+        } else if (!is_damage(why->code)) {
                 int r = oxl_error_copy(err, why);
                 oxl_error_done(why);
                 return r;
@@ -350,13 +374,18 @@ static int search_lookup(struct oxl_search *s, struct oxl_error *err)
 {
         struct oxl_lookup_hit hit;
         uint64_t i;
-        if (!s->o->lookup || oxl_lookup_lower_bound(s->o->lookup, s->id->bytes, &i) != 0)
+        if (!s->o->lookup)
+                return NEXT;
+        int found = oxl_lookup_lower_bound(s->o->lookup, s->id->bytes, &i);
+        say_lookup(s->o);
+        if (found != 0)
                 return NEXT;
         for (; oxl_lookup_at(s->o->lookup, i, &hit) == 0 && memcmp(hit.id, s->id->bytes, OXL_DIGEST_BYTES) == 0; i++) {
                 int r = hit.kind == (uint32_t)s->kind ? search_hit(s, &hit, err) : NEXT;
                 if (r != NEXT)
                         return r;
         }
+        say_lookup(s->o);
         return NEXT;
 }
 
@@ -490,7 +519,7 @@ int oxl_search_run(struct oxl_search *s, struct oxl_error *err)
         r = search_lookup(s, err);
         if (r == NEXT)
                 r = search_packs(s, PACKS_NOT_COVERED, err);
-        if (r == NEXT)
+        if (r == NEXT && !s->no_loose)
                 r = search_loose(s, err);
         if (r == NEXT && s->thorough)
                 r = search_again(s, err);
@@ -568,6 +597,7 @@ int oxl_store_prove_lookup(struct oxl_objects *o, struct oxl_search *s, struct o
                 if (!wrong && in[hit.pack])
                         sum_add(&lookup, &hit);
         }
+        say_lookup(o);
         if (wrong || memcmp(&packs, &lookup, sizeof(packs)) != 0) {
                 oxl_store_drop_lookup(o);
                 return 1;

@@ -64,6 +64,7 @@ struct oxl_search {
         const struct oxl_digest *id;
         oxl_copy_fn *judge; /* NULL: any copy is good */
         void *ctx;
+        bool no_loose; /* the caller knows that no loose file has the name, and a miss would only cost a copy */
         bool thorough; /* before "none" is said, list the packs again and prove the lookup */
         /* results */
         struct oxl_copy copy;   /* the good one */

@@ -68,9 +68,27 @@ OXL_MUST_CHECK int oxl_tree_builder_new(oxl_tree_emit_fn *emit, void *ctx, struc
 OXL_MUST_CHECK int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t path_len,
                                         enum oxl_entry_kind kind, uint64_t size, const struct oxl_digest *id,
                                         struct oxl_error *err);
+/* The same for a directory that is known already, with all that is in it; no path below it may follow. */
+OXL_MUST_CHECK int oxl_tree_builder_add_directory(struct oxl_tree_builder *b, const char *path, size_t path_len,
+                                                  uint64_t size, const struct oxl_digest *id, struct oxl_error *err);
+/* The same for a whole node of @level of the directory @dir ("": the root) that is known and was ended by the split rule: @node as
+ * its parent has it. 1: not taken, because a node of this level or below is begun there; add what is in it. */
+OXL_MUST_CHECK int oxl_tree_builder_add_node(struct oxl_tree_builder *b, const char *dir, uint8_t level,
+                                             const struct oxl_tree_entry *node, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_tree_builder_finish(struct oxl_tree_builder *b, struct oxl_digest *ret_root,
                                            struct oxl_error *err);
 void oxl_tree_builder_free(struct oxl_tree_builder *b);
+
+/* --- changing a tree --- */
+struct oxl_tree_item;
+/* 0: *ret is the next changed file (kind 1 to 3) or removed one (NONE), in path order, borrowed until the next call; 1: the end. */
+typedef int oxl_tree_change_fn(void *ctx, struct oxl_tree_item *ret, struct oxl_error *err);
+/* Emits the nodes that differ of the tree that @base with the changes is; *ret_root is what a builder of all its files would
+ * return. Reads only the nodes on the way to a change, so it is logarithmic in the tree. Removing what is not there is nothing.
+ * MALFORMED, OBJECT_*, FILE_*: @base cannot be read; PATH, LIMIT: as the builder. */
+OXL_MUST_CHECK int oxl_tree_update(struct oxl_objects *o, const struct oxl_digest *base, oxl_tree_change_fn *next,
+                                   void *ctx, oxl_tree_emit_fn *emit, void *emit_ctx, struct oxl_digest *ret_root,
+                                   struct oxl_error *err);
 
 /* --- cursor --- */
 struct oxl_tree_cursor;

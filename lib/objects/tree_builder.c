@@ -248,13 +248,19 @@ static int refuse(const struct refusal *no, const char *path, size_t len, struct
                                        : OXL_FAIL_WHY(err, PATH, text, no->why);
 }
 
-/* Closes the directories that @path leaves and opens those that it enters. */
-static int move_to(struct oxl_tree_builder *b, const char *path, size_t len, struct oxl_error *err)
+/* How many directories stay open for a path that has its first @same bytes in common with the last one. */
+static size_t depth_kept(const struct oxl_tree_builder *b, size_t same)
 {
-        size_t same = common_prefix(b, path, len);
         size_t keep = 1; /* the root is always open; a directory stays if its '/' is common too */
         while (keep < b->depth && b->open[keep]->path_len < same)
                 keep++;
+        return keep;
+}
+
+/* Closes the directories that @path leaves and opens those that it enters. */
+static int move_to(struct oxl_tree_builder *b, const char *path, size_t len, struct oxl_error *err)
+{
+        size_t keep = depth_kept(b, common_prefix(b, path, len));
         int r = close_down_to(b, keep, err);
         if (r < 0)
                 return r;
@@ -287,11 +293,11 @@ int oxl_tree_builder_new(oxl_tree_emit_fn *emit, void *ctx, struct oxl_tree_buil
         return 0;
 }
 
-int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t path_len, enum oxl_entry_kind kind,
-                         uint64_t size, const struct oxl_digest *id, struct oxl_error *err)
+static int add_path(struct oxl_tree_builder *b, const char *path, size_t path_len, enum oxl_entry_kind kind,
+                    uint64_t size, const struct oxl_digest *id, struct oxl_error *err)
 {
-        OXL_ASSERT(!b->broken && kind >= OXL_ENTRY_FILE && kind <= OXL_ENTRY_SYMLINK);
-        struct refusal no = refusal_of(b, path, path_len, kind, size);
+        /* the size of a directory is a sum: level_add() sees to it */
+        struct refusal no = refusal_of(b, path, path_len, kind, kind == OXL_ENTRY_DIRECTORY ? 0 : size);
         if (no.why)
                 return refuse(&no, path, path_len, err);
 
@@ -311,6 +317,69 @@ int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t pa
         r = level_add(b, d, 0, &e, err);
         if (r < 0)
                 return r;
+        b->broken = false;
+        return 0;
+}
+
+int oxl_tree_builder_add(struct oxl_tree_builder *b, const char *path, size_t path_len, enum oxl_entry_kind kind,
+                         uint64_t size, const struct oxl_digest *id, struct oxl_error *err)
+{
+        OXL_ASSERT(!b->broken && kind >= OXL_ENTRY_FILE && kind <= OXL_ENTRY_SYMLINK);
+        return add_path(b, path, path_len, kind, size, id, err);
+}
+
+int oxl_tree_builder_add_directory(struct oxl_tree_builder *b, const char *path, size_t path_len, uint64_t size,
+                                   const struct oxl_digest *id, struct oxl_error *err)
+{
+        OXL_ASSERT(!b->broken);
+        return add_path(b, path, path_len, OXL_ENTRY_DIRECTORY, size, id, err);
+}
+
+/* Is the directory of @path_len bytes of b->path, when it is open at all, at the begin of a node on @level and below? */
+static bool at_node_begin(const struct oxl_tree_builder *b, size_t path_len, uint8_t level)
+{
+        const struct directory *d = b->open[b->depth - 1];
+        for (uint8_t i = 0; d->path_len == path_len && i <= level; i++)
+                if (d->level[i].entries > 0)
+                        return false;
+        return true;
+}
+
+enum { NODE_NOT_HERE = 1 };
+
+int oxl_tree_builder_add_node(struct oxl_tree_builder *b, const char *dir, uint8_t level,
+                              const struct oxl_tree_entry *node, struct oxl_error *err)
+{
+        OXL_ASSERT(!b->broken && level < OXL_TREE_LEVELS);
+        cleanup_buf struct oxl_buf path = OXL_BUF_INIT;
+        size_t dir_len = strlen(dir);
+        int r = oxl_buf_append(&path, dir, dir_len, err);
+        if (r == 0 && dir_len > 0)
+                r = oxl_buf_append_u8(&path, '/', err);
+        if (r == 0)
+                r = oxl_buf_append(&path, node->name, node->name_len, err);
+        if (r < 0)
+                return r;
+        const char *first = oxl_buf_text(&path);
+        struct refusal no = refusal_of(b, first, path.len, OXL_ENTRY_FILE, 0);
+        if (no.why)
+                return refuse(&no, first, path.len, err);
+        b->broken = true;
+        r = close_down_to(b, depth_kept(b, common_prefix(b, first, path.len)), err);
+        if (r == 0 && !at_node_begin(b, dir_len, level)) {
+                b->broken = false;
+                return NODE_NOT_HERE;
+        }
+        if (r == 0)
+                r = move_to(b, first, path.len, err);
+        if (r < 0)
+                return r;
+        struct directory *d = b->open[b->depth - 1];
+        r = level_add(b, d, (uint8_t)(level + 1), node, err);
+        if (r < 0)
+                return r;
+        for (uint8_t i = 0; i <= level; i++)
+                d->level[i].emitted = true;
         b->broken = false;
         return 0;
 }

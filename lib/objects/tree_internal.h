@@ -35,6 +35,13 @@ OXL_MUST_CHECK int oxl_tree_decode_totals(struct oxl_bytes payload, enum oxl_alg
                                           struct oxl_tree_node *ret, struct oxl_tree_totals *ret_totals,
                                           struct oxl_error *err);
 
+/* What a node must be that @from points to, as a static text; NULL when it is. @from: the entry of a directory (NULL: the root
+ * tree), or of an inner node of @level whose names are all below @bound (data NULL: the last of its level). */
+const char *oxl_tree_root_problem(const struct oxl_tree_node *node, const struct oxl_tree_totals *t,
+                                  const struct oxl_tree_entry *from);
+const char *oxl_tree_child_problem(const struct oxl_tree_node *node, const struct oxl_tree_totals *t,
+                                   const struct oxl_tree_entry *from, uint8_t level, struct oxl_bytes bound);
+
 /* --- sources of nodes --- */
 
 /* Fills the empty buffer @ret with the verified payload of node @id. */
@@ -53,6 +60,10 @@ OXL_MUST_CHECK int oxl_tree_find_in(const struct oxl_tree_source *source, const 
                                     const char *path, struct oxl_tree_item *ret, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_tree_diff_in(const struct oxl_tree_source *source, const struct oxl_digest *a,
                                     const struct oxl_digest *b, oxl_tree_diff_fn *fn, void *ctx, struct oxl_error *err);
+
+OXL_MUST_CHECK int oxl_tree_update_from(const struct oxl_tree_source *source, const struct oxl_digest *base,
+                                        oxl_tree_change_fn *next, void *ctx, oxl_tree_emit_fn *emit, void *emit_ctx,
+                                        struct oxl_digest *ret_root, struct oxl_error *err);
 
 /* The last items of both cursors had the same path: moves both over the nodes that follow in both with the same id.
  * Without this, one change in a directory of millions reads all of it. */

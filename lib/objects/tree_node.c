@@ -194,3 +194,34 @@ bool oxl_tree_next(const struct oxl_tree_node *node, enum oxl_algo blob_algo, st
         *rest = c.rest;
         return true;
 }
+
+/* --- a node and what points to it --- */
+
+const char *oxl_tree_root_problem(const struct oxl_tree_node *node, const struct oxl_tree_totals *t,
+                                  const struct oxl_tree_entry *from)
+{
+        if (node->level > 0 && node->entries == 1)
+                return "it is the root of a directory and has one child";
+        if (!from)
+                return NULL;
+        if (node->entries == 0)
+                return "it is an empty directory below another";
+        return t->size != from->size ? "its size is not what its directory says" : NULL;
+}
+
+const char *oxl_tree_child_problem(const struct oxl_tree_node *node, const struct oxl_tree_totals *t,
+                                   const struct oxl_tree_entry *from, uint8_t level, struct oxl_bytes bound)
+{
+        if (node->level + 1 != level || node->entries == 0)
+                return "it is not of the level below its parent";
+        if (oxl_tree_name_compare(t->first.name, t->first.name_len, from->name, from->name_len) != 0)
+                return "its first name is not what its parent says";
+        if (t->count != from->count || t->size != from->size)
+                return "its sums are not what its parent says";
+        if (!bound.data)
+                return NULL; /* the last of its level may end anywhere */
+        if (oxl_tree_name_compare(t->last.name, t->last.name_len, (const char *)bound.data, bound.len) >= 0)
+                return "its names reach into the next node";
+        return oxl_tree_ends(node->level, node->entries, t->last.name, t->last.name_len) ? NULL
+                                                                                         : "it ends at the wrong place";
+}

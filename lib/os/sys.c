@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The real table: thin wrappers, where the C library has no function of the right type or adds behaviour of its own. */
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/random.h>
@@ -47,6 +48,12 @@ static int real_ofd_lock(int fd, int cmd, struct flock *lock)
         return fcntl(fd, cmd, lock);
 }
 
+/* A mask would not do: it is a thread's, and the signal is the process's. */
+static int real_setlease(int fd, int type)
+{
+        return fcntl(fd, F_SETSIG, SIGURG) < 0 ? -1 : fcntl(fd, F_SETLEASE, type);
+}
+
 const struct oxl_sys oxl_sys_real = {
         .openat = real_openat,
         .openat2 = real_openat2,
@@ -79,6 +86,7 @@ const struct oxl_sys oxl_sys_real = {
         .fadvise = posix_fadvise,
         .ficlone = real_ficlone,
         .ofd_lock = real_ofd_lock,
+        .setlease = real_setlease,
         .getrandom = getrandom,
         .uname = uname,
         .clock_gettime = clock_gettime,

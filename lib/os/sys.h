@@ -53,6 +53,8 @@ struct oxl_sys {
         int (*fadvise)(int fd, off_t at, off_t n, int advice); /* returns an errno value, as posix_fadvise */
         int (*ficlone)(int fd, int src_fd);
         int (*ofd_lock)(int fd, int cmd, struct flock *lock); /* F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK */
+        int (*setlease)(int fd,
+                        int type); /* F_SETLEASE, told by SIGURG, whose default is to be ignored (not SIGIO's) */
         ssize_t (*getrandom)(void *buf, size_t n, unsigned flags);
         int (*uname)(struct utsname *ret);
         int (*clock_gettime)(clockid_t clock, struct timespec *ret);

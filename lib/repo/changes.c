@@ -10,29 +10,6 @@
 #include "os/fdio.h"
 #include "repo/changes.h"
 
-int oxl_changes_begin(struct oxl_changes *c, struct oxl_repo *r, struct oxl_error *err)
-{
-        c->repo = r;
-        int k = oxl_repo_objects(r, &c->objects, err);
-        if (k < 0)
-                return k;
-        k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &c->index, err);
-        if (k < 0)
-                return k;
-        k = oxl_index_edit_new(c->index, &c->edit, err);
-        if (k < 0)
-                return k;
-        return oxl_put_begin(c->objects, &c->put, err);
-}
-
-void oxl_changes_done(struct oxl_changes *c)
-{
-        oxl_put_free(c->put);
-        oxl_index_edit_free(c->edit);
-        oxl_index_free(c->index);
-        *c = (struct oxl_changes)OXL_CHANGES_INIT;
-}
-
 /* Does the tree that unstaged entries equal have exactly this at @path? 1 yes, 0 no. */
 static int tree_has(struct oxl_changes *c, const char *path, const struct oxl_index_entry *entry, struct oxl_error *err)
 {
@@ -93,6 +70,29 @@ static int remove_conflicts(struct oxl_changes *c, const char *path, struct oxl_
         return k < 0 ? k : 0;
 }
 
+/* What was stored becomes the index entry of its path. @old: what the index has; NULL: nothing. */
+static int set_entry(struct oxl_changes *c, struct oxl_index_entry *entry, enum oxl_put_outcome outcome,
+                     const struct oxl_index_entry *old, struct oxl_error *err)
+{
+        if (outcome == OXL_PUT_HEALED)
+                c->count.healed++;
+        bool same = old && old->kind == entry->kind && oxl_digest_equal(&old->id, &entry->id);
+        if (same) { /* touched, not changed: only the stat cache is news */
+                entry->staged = old->staged;
+                c->count.unchanged++;
+        } else {
+                entry->staged = true;
+                if (old && old->staged) { /* may be back to what is committed */
+                        int k = tree_has(c, entry->path, entry, err);
+                        if (k < 0)
+                                return k;
+                        entry->staged = k == 0;
+                }
+                c->count.files++;
+        }
+        return oxl_index_edit_set(c->edit, entry, err);
+}
+
 static int store_new(struct oxl_changes *c, int dirfd, const char *name, const char *path,
                      const struct oxl_index_entry *old, struct oxl_error *err)
 {
@@ -100,25 +100,31 @@ static int store_new(struct oxl_changes *c, int dirfd, const char *name, const c
         int k = oxl_worktree_store(c->put, dirfd, name, path, c->repo->options.cancel, &entry, err);
         if (k < 0)
                 return k;
-        if (k == OXL_PUT_HEALED)
-                c->count.healed++;
         entry.path = path;
         entry.path_len = strlen(path);
-        bool same = old && old->kind == entry.kind && oxl_digest_equal(&old->id, &entry.id);
-        if (same) { /* touched, not changed: only the stat cache is news */
-                entry.staged = old->staged;
-                c->count.unchanged++;
-        } else {
-                entry.staged = true;
-                if (old && old->staged) { /* may be back to what is committed */
-                        k = tree_has(c, path, &entry, err);
-                        if (k < 0)
-                                return k;
-                        entry.staged = k == 0;
-                }
-                c->count.files++;
+        return set_entry(c, &entry, (enum oxl_put_outcome)k, old, err);
+}
+
+/* A file that was read ahead. */
+static int store_read(void *ctx, struct oxl_intake_file *file, struct oxl_error *err)
+{
+        struct oxl_changes *c = ctx;
+        const struct oxl_index_entry *old = file->known ? &file->old : NULL;
+        if (file->result < 0) {
+                int code = (int)file->err.code;
+                if (err)
+                        oxl_error_move(err, &file->err);
+                return -code;
         }
-        return oxl_index_edit_set(c->edit, &entry, err);
+        if (file->result == OXL_INTAKE_AGAIN)
+                return store_new(c, file->dirfd, oxl_path_base(file->path), file->path, old, err);
+        int k = oxl_put_blob(c->put, file->bytes, file->n, &file->entry.id, file->path, err);
+        return k < 0 ? k : set_entry(c, &file->entry, (enum oxl_put_outcome)k, old, err);
+}
+
+int oxl_changes_settle(struct oxl_changes *c, struct oxl_error *err)
+{
+        return oxl_intake_settle(c->intake, err);
 }
 
 int oxl_changes_store(struct oxl_changes *c, int dirfd, const char *name, const char *path, const struct stat *st,
@@ -149,7 +155,41 @@ int oxl_changes_store(struct oxl_changes *c, int dirfd, const char *name, const 
                 if (k < 0)
                         return k;
         }
-        return store_new(c, dirfd, name, path, known ? &old : NULL, err);
+        if (S_ISREG(st->st_mode) && (uint64_t)st->st_size < c->read_ahead_below)
+                return oxl_intake_add(c->intake, dirfd, path, st, known ? &old : NULL, err);
+        k = oxl_intake_settle(c->intake, err); /* packs are written in the order of the walk */
+        return k < 0 ? k : store_new(c, dirfd, name, path, known ? &old : NULL, err);
+}
+
+/* --- beginning and end --- */
+
+int oxl_changes_begin(struct oxl_changes *c, struct oxl_repo *r, struct oxl_error *err)
+{
+        c->repo = r;
+        int k = oxl_repo_objects(r, &c->objects, err);
+        if (k < 0)
+                return k;
+        k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &c->index, err);
+        if (k < 0)
+                return k;
+        k = oxl_index_edit_new(c->index, &c->edit, err);
+        if (k < 0)
+                return k;
+        k = oxl_put_begin(c->objects, &c->put, err);
+        if (k < 0)
+                return k;
+        uint64_t packed = r->settings.pack_threshold;
+        c->read_ahead_below = packed < OXL_INTAKE_FILE_MAX ? packed : OXL_INTAKE_FILE_MAX;
+        return oxl_intake_new(r->format.blob_algo, r->options.cancel, store_read, c, &c->intake, err);
+}
+
+void oxl_changes_done(struct oxl_changes *c)
+{
+        oxl_intake_free(c->intake);
+        oxl_put_free(c->put);
+        oxl_index_edit_free(c->edit);
+        oxl_index_free(c->index);
+        *c = (struct oxl_changes)OXL_CHANGES_INIT;
 }
 
 /* --- all tracked paths --- */

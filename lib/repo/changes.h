@@ -7,6 +7,7 @@
 #define OXL_REPO_CHANGES_H
 
 #include "repo/index.h"
+#include "repo/intake.h"
 #include "repo/worktree.h"
 
 struct oxl_changes {
@@ -15,6 +16,8 @@ struct oxl_changes {
         struct oxl_index *index;
         struct oxl_index_edit *edit;
         struct oxl_put *put;
+        struct oxl_intake *intake; /* files on their way into `put` and `edit` */
+        uint64_t read_ahead_below; /* bytes; larger ones are loose, or too large to wait in memory */
         struct oxl_add_result count;
         uint64_t looked_at; /* paths, for progress */
 };
@@ -24,9 +27,13 @@ OXL_MUST_CHECK int oxl_changes_begin(struct oxl_changes *c, struct oxl_repo *r, 
 /* Removes what was not published. Idempotent. */
 void oxl_changes_done(struct oxl_changes *c);
 
-/* Stages the file that a walk yielded, unless it equals its index entry. Errors of oxl_worktree_store. */
+/* Stages the file that a walk yielded, unless it equals its index entry: now, or at the latest in oxl_changes_settle. Errors of
+ * oxl_worktree_store, also about files of earlier calls. */
 OXL_MUST_CHECK int oxl_changes_store(struct oxl_changes *c, int dirfd, const char *name, const char *path,
                                      const struct stat *st, struct oxl_error *err);
+
+/* After the last file: everything is in `put` and `edit`. */
+OXL_MUST_CHECK int oxl_changes_settle(struct oxl_changes *c, struct oxl_error *err);
 
 /* Stages the removal of an index entry. */
 OXL_MUST_CHECK int oxl_changes_remove(struct oxl_changes *c, const struct oxl_index_entry *entry,

@@ -32,6 +32,7 @@
 #include "objects/commit.h"
 #include "os/sys.h"
 #include "repo/changes.h"
+#include "repo/ignore.h"
 #include "repo/intent.h"
 
 struct commit {
@@ -84,6 +85,18 @@ static int read_head(struct commit *c, struct oxl_error *err)
 
 /* --- files --- */
 
+/* Only add --force takes what .oxenliteignore leaves out. */
+static int refuse_ignored(struct commit *c, const char *path, struct oxl_error *err)
+{
+        struct oxl_ignore *ignore;
+        int k = oxl_ignore_new(c->repo->worktree_fd, &ignore, err);
+        if (k < 0)
+                return k;
+        k = oxl_ignore_path(ignore, path, false, err);
+        oxl_ignore_free(ignore);
+        return k > 0 ? OXL_FAIL_PATH(err, PATH_IGNORED, path) : k;
+}
+
 /* A path named on the command line: a tracked folder or file as it is now, or a new file. */
 static int store_path(struct commit *c, const char *path, struct oxl_error *err)
 {
@@ -103,7 +116,7 @@ static int store_path(struct commit *c, const char *path, struct oxl_error *err)
                 k = oxl_error_copy(err, item.error);
         else if (k == 0 && item.skip != OXL_SKIP_NONE)
                 k = OXL_FAIL_PATH(err, PATH_IGNORED, item.path);
-        else if (k == 0 && !S_ISDIR(item.st.st_mode))
+        else if (k == 0 && !S_ISDIR(item.st.st_mode) && (k = refuse_ignored(c, path, err)) == 0)
                 k = oxl_changes_store(&c->changes, item.dirfd, item.name, item.path, &item.st, err);
         else if (k >= 0)
                 k = OXL_FAIL_PATH(err, PATH_NOT_FOUND, path); /* a folder in which nothing is tracked */
@@ -118,7 +131,7 @@ static int store_changes(struct commit *c, struct oxl_error *err)
                 k = oxl_changes_tracked(&c->changes, "", OXL_TRACKED_ALL, err);
         for (size_t i = 0; k >= 0 && i < c->options->n_paths; i++)
                 k = store_path(c, c->options->paths[i], err);
-        return k;
+        return k < 0 ? k : oxl_changes_settle(&c->changes, err);
 }
 
 /* --- trees and the commit object --- */
@@ -145,7 +158,7 @@ static int add_entries(struct commit *c, struct oxl_tree_builder *b, struct oxl_
         return k < 0 ? k : 0;
 }
 
-static int write_trees(struct commit *c, struct oxl_error *err)
+static int build_trees(struct commit *c, struct oxl_error *err)
 {
         struct oxl_tree_builder *b = NULL;
         struct oxl_index_cursor *cursor = NULL;
@@ -158,11 +171,55 @@ static int write_trees(struct commit *c, struct oxl_error *err)
                 k = oxl_tree_builder_finish(b, &c->tree, err);
         oxl_tree_builder_free(b);
         oxl_index_cursor_free(cursor);
+        return k;
+}
+
+static int next_staged(void *ctx, struct oxl_tree_item *ret, struct oxl_error *err)
+{
+        struct oxl_index_entry e;
+        int k = oxl_index_cursor_next(ctx, &e, err);
+        if (k == 0)
+                *ret = (struct oxl_tree_item){ e.path, e.path_len, e.kind, e.size, e.id };
+        return k;
+}
+
+/* Entries that are not staged equal the old tree: only the staged ones have to be looked at. 1: that tree is damaged. */
+static int update_trees(struct commit *c, struct oxl_error *err)
+{
+        struct oxl_index_cursor *cursor = NULL;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = oxl_index_edit_cursor_new(c->changes.edit, "", OXL_INDEX_STAGED_ONLY, &cursor, err);
+        if (k < 0)
+                return k;
+        k = oxl_tree_update(c->changes.objects, &c->old_tree, next_staged, cursor, emit_tree, c->changes.put, &c->tree,
+                            &why);
+        oxl_index_cursor_free(cursor);
+        if (k == -OXL_E_OBJECT_CORRUPT || k == -OXL_E_OBJECT_MISSING)
+                return 1;
+        if (k < 0)
+                oxl_error_move(err, &why);
+        return k;
+}
+
+static int write_trees(struct commit *c, struct oxl_error *err)
+{
+        /* Objects of the old tree have durable names: its commit's ref moved after them. An index of another tree (an aborted
+         * commit leaves one) says nothing about it; and building everything heals a damaged tree. */
+        bool known =
+                c->old_id.algo != OXL_ALGO_NONE && oxl_digest_equal(oxl_index_tree(c->changes.index), &c->old_tree);
+        int k = known ? update_trees(c, err) : 1;
+        if (k > 0)
+                k = build_trees(c, err);
         if (k < 0)
                 return k;
         bool same = c->old_id.algo == OXL_ALGO_NONE ? c->entries == 0 : oxl_digest_equal(&c->tree, &c->old_tree);
         if (same && !c->options->allow_empty)
                 return OXL_FAIL_PATH(err, NOTHING, c->ref ? oxl_path_base(c->ref) : "HEAD");
+        k = oxl_edits_write_index(c->changes.edit, c->changes.put, &c->intent.edits, err); /* for undo */
+        if (k < 0)
+                return k;
+        c->intent.has_index = true;
+        c->intent.index_tree = *oxl_index_tree(c->changes.index);
         return oxl_index_edit_commit(c->changes.edit, &c->tree, err);
 }
 

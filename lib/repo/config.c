@@ -22,12 +22,13 @@
 /* "<name> <email>" must fit into a commit's author of 1,024 bytes. */
 enum { USER_BYTES_MAX = 510, NUMBER_BYTES = 24 };
 
-enum key { PACK_THRESHOLD, REFLINK, USER_EMAIL, USER_NAME, KEYS };
+enum key { KEEP_DAYS, PACK_THRESHOLD, REFLINK, USER_EMAIL, USER_NAME, KEYS };
 
 /* Sorted by bytes, as they are printed. */
 static const struct {
         const char *name, *about;
 } keys[KEYS] = {
+        [KEEP_DAYS] = { "gc.keep_days", "for so many days gc keeps what is not referenced, and what undo needs" },
         [PACK_THRESHOLD] = { "pack_threshold", "files of this many bytes and more are stored as files of their own" },
         [REFLINK] = { "reflink", "share extents with the working file: auto or never" },
         [USER_EMAIL] = { "user.email", "e-mail address of the author of commits" },
@@ -49,7 +50,9 @@ static int find_key(const char *name, enum key *ret, struct oxl_error *err)
 
 void oxl_settings_default(struct oxl_settings *s)
 {
-        *s = (struct oxl_settings){ .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT, .reflink = true };
+        *s = (struct oxl_settings){ .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT,
+                                    .reflink = true,
+                                    .keep_days = OXL_KEEP_DAYS_DEFAULT };
 }
 
 void oxl_settings_done(struct oxl_settings *s)
@@ -82,16 +85,32 @@ static int set_user(char **field, enum key key, const char *value, struct oxl_er
         return 0;
 }
 
-static int set_threshold(struct oxl_settings *s, const char *value, struct oxl_error *err)
+/* Digits in their only form, at most @max. */
+static bool parse_number(const char *value, uint64_t max, uint64_t *ret)
 {
         uint64_t n = 0;
         size_t digits = strspn(value, "0123456789");
         bool canonical = digits > 0 && digits <= 8 && !value[digits] && (value[0] != '0' || digits == 1);
         for (size_t i = 0; canonical && i < digits; i++)
                 n = 10 * n + (uint64_t)(value[i] - '0');
-        if (!canonical || n > OXL_PACK_THRESHOLD_MAX)
+        if (!canonical || n > max)
+                return false;
+        *ret = n;
+        return true;
+}
+
+static int set_keep_days(struct oxl_settings *s, const char *value, struct oxl_error *err)
+{
+        if (!parse_number(value, OXL_KEEP_DAYS_MAX, &s->keep_days))
+                return bad_value(err, KEEP_DAYS, "it must be a number of days from 0 to 36500");
+        s->has_keep_days = true;
+        return 0;
+}
+
+static int set_threshold(struct oxl_settings *s, const char *value, struct oxl_error *err)
+{
+        if (!parse_number(value, OXL_PACK_THRESHOLD_MAX, &s->pack_threshold))
                 return bad_value(err, PACK_THRESHOLD, "it must be a number of bytes from 0 to 67108864");
-        s->pack_threshold = n;
         s->has_pack_threshold = true;
         return 0;
 }
@@ -108,6 +127,7 @@ static int set_reflink(struct oxl_settings *s, const char *value, struct oxl_err
 static int settings_set(struct oxl_settings *s, enum key key, const char *value, struct oxl_error *err)
 {
         switch (key) {
+        case KEEP_DAYS: return set_keep_days(s, value, err);
         case PACK_THRESHOLD: return set_threshold(s, value, err);
         case REFLINK: return set_reflink(s, value, err);
         case USER_EMAIL: return set_user(&s->user_email, key, value, err);
@@ -120,6 +140,10 @@ static int settings_set(struct oxl_settings *s, enum key key, const char *value,
 static void settings_unset(struct oxl_settings *s, enum key key)
 {
         switch (key) {
+        case KEEP_DAYS:
+                s->keep_days = OXL_KEEP_DAYS_DEFAULT;
+                s->has_keep_days = false;
+                break;
         case PACK_THRESHOLD:
                 s->pack_threshold = OXL_PACK_THRESHOLD_DEFAULT;
                 s->has_pack_threshold = false;
@@ -137,6 +161,7 @@ static void settings_unset(struct oxl_settings *s, enum key key)
 static bool settings_has(const struct oxl_settings *s, enum key key)
 {
         switch (key) {
+        case KEEP_DAYS: return s->has_keep_days;
         case PACK_THRESHOLD: return s->has_pack_threshold;
         case REFLINK: return s->has_reflink;
         case USER_EMAIL: return s->user_email != NULL;
@@ -150,6 +175,7 @@ static bool settings_has(const struct oxl_settings *s, enum key key)
 static const char *settings_get(const struct oxl_settings *s, enum key key, char buf[NUMBER_BYTES])
 {
         switch (key) {
+        case KEEP_DAYS: snprintf(buf, NUMBER_BYTES, "%llu", (unsigned long long)s->keep_days); return buf;
         case PACK_THRESHOLD: snprintf(buf, NUMBER_BYTES, "%llu", (unsigned long long)s->pack_threshold); return buf;
         case REFLINK: return s->reflink ? "auto" : "never";
         case USER_EMAIL: return s->user_email;
@@ -182,6 +208,11 @@ static int print_member(struct oxl_buf *out, const char *key, const char *value,
         return number ? oxl_buf_append_text(out, value, err) : print_string(out, value, err);
 }
 
+static bool is_number(enum key key)
+{
+        return key == PACK_THRESHOLD || key == KEEP_DAYS;
+}
+
 /* Everything before the seal's comma: what the seal covers. */
 static int print_body(const struct oxl_settings *s, struct oxl_buf *ret, struct oxl_error *err)
 {
@@ -192,7 +223,7 @@ static int print_body(const struct oxl_settings *s, struct oxl_buf *ret, struct 
                 if (k == USER_EMAIL) /* "schema" sorts here */
                         r = print_member(ret, "schema", SCHEMA, false, err);
                 if (r == 0 && settings_has(s, (enum key)k))
-                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number), k == PACK_THRESHOLD,
+                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number), is_number((enum key)k),
                                          err);
         }
         return r;
@@ -230,9 +261,10 @@ static int take_member(struct oxl_settings *s, const struct oxl_json *doc, const
         if (r < 0)
                 return r;
         const char *value = oxl_json_get_string(doc, name);
-        if (key == PACK_THRESHOLD) {
+        if (is_number(key)) {
                 if (!oxl_json_get_int(doc, name, &n))
-                        return bad_value(err, key, "it must be a number of bytes from 0 to 67108864");
+                        return bad_value(err, key, key == PACK_THRESHOLD ? "it must be a number of bytes from 0 to 67108864"
+                                                                         : "it must be a number of days from 0 to 36500");
                 snprintf(number, sizeof number, "%lld", (long long)n);
                 value = number;
         }
@@ -383,8 +415,23 @@ int oxl_repo_config_text(struct oxl_repo *r, char **ret, struct oxl_error *err)
         return 0;
 }
 
-/* Writes @s (taken over, also on failure) as the new config.json. The writer lock is held. */
-static int write_settings(struct oxl_repo *r, struct oxl_settings *s, struct oxl_error *err)
+/* For people only, and after the fact: a journal that cannot be opened must not stand in the way of settings. */
+static void log_change(struct oxl_repo *r, const char *note)
+{
+        cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        struct oxl_journal *own = NULL;
+        const struct oxl_journal_config config = {
+                .dir = r->root, .id = r->format.id, .lock_fd = oxl_owner_fd(r->owner), .wait_ms = 0
+        };
+        const struct oxl_operation op = { .verb = "config", .note = note };
+        if (!r->journal && oxl_journal_open(&config, &own, &ignored) < 0)
+                return;
+        OXL_IGNORE(oxl_journal_operation(own ? own : r->journal, &op, false, &ignored), "the log is for people");
+        oxl_journal_close(own);
+}
+
+/* Writes @s (taken over, also on failure) as the new config.json, and notes the operation. The writer lock is held. */
+static int write_settings(struct oxl_repo *r, struct oxl_settings *s, const char *note, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         int n = oxl_config_print(s, &r->format.id, &text, err);
@@ -397,11 +444,12 @@ static int write_settings(struct oxl_repo *r, struct oxl_settings *s, struct oxl
         oxl_settings_done(&r->settings);
         r->settings = *s;
         r->config_state = OXL_CONFIG_SOUND;
+        log_change(r, note);
         return 0;
 }
 
 /* Under the writer lock: the file as it is now, changed in one key. */
-static int change_key(struct oxl_repo *r, enum key key, const char *value, struct oxl_error *err)
+static int change_key(struct oxl_repo *r, enum key key, const char *value, const char *note, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         struct oxl_settings s = { 0 };
@@ -425,7 +473,7 @@ static int change_key(struct oxl_repo *r, enum key key, const char *value, struc
                 oxl_settings_done(&s);
                 return n;
         }
-        return write_settings(r, &s, err);
+        return write_settings(r, &s, note, err);
 }
 
 int oxl_repo_config_set(struct oxl_repo *r, const char *key, const char *value, struct oxl_error *err)
@@ -437,17 +485,21 @@ int oxl_repo_config_set(struct oxl_repo *r, const char *key, const char *value, 
         n = oxl_repo_lock_writer(r, err);
         if (n < 0)
                 return n;
-        n = change_key(r, k, value, err);
+        cleanup_free char *note = NULL;
+        if (asprintf(&note, "%s %s", key, value ? value : "(unset)") < 0)
+                n = OXL_FAIL_PLAIN(err, NOMEM);
+        if (n >= 0)
+                n = change_key(r, k, value, note, err);
         oxl_repo_end_write(r);
         return n;
 }
 
 /* Under the writer lock: the settings of @text become the repository's. */
-static int adopt(struct oxl_repo *r, struct oxl_bytes text, struct oxl_error *err)
+static int adopt(struct oxl_repo *r, struct oxl_bytes text, const char *note, struct oxl_error *err)
 {
         struct oxl_settings s;
         int n = parse_settings(text, &s, err);
-        return n < 0 ? n : write_settings(r, &s, err);
+        return n < 0 ? n : write_settings(r, &s, note, err);
 }
 
 static int adopt_file(struct oxl_repo *r, struct oxl_error *err)
@@ -456,7 +508,7 @@ static int adopt_file(struct oxl_repo *r, struct oxl_error *err)
         int n = oxl_repo_read_file(r->root_fd, FILE_NAME, &text, err);
         if (n == 1)
                 return malformed(err, "it is missing");
-        return n < 0 ? n : adopt(r, oxl_buf_bytes(&text), err);
+        return n < 0 ? n : adopt(r, oxl_buf_bytes(&text), "accept", err);
 }
 
 int oxl_repo_config_accept(struct oxl_repo *r, struct oxl_error *err)
@@ -474,7 +526,7 @@ int oxl_repo_config_replace(struct oxl_repo *r, const char *text, size_t n, stru
         int e = oxl_repo_lock_writer(r, err);
         if (e < 0)
                 return e;
-        e = adopt(r, oxl_bytes_of(text, n), err);
+        e = adopt(r, oxl_bytes_of(text, n), "--edit", err);
         oxl_repo_end_write(r);
         return e;
 }

@@ -104,8 +104,7 @@ void oxl_destination_done(struct oxl_destination *d)
 
 /* --- looking ------------------------------------------------------------------------------------------------------ */
 
-/* The folder that holds @path. 1: it is not there. */
-static int open_parent(struct oxl_destination *d, const char *path, int *ret_fd, struct oxl_error *err)
+int oxl_destination_parent(struct oxl_destination *d, const char *path, int *ret_fd, struct oxl_error *err)
 {
         cleanup_free char *parent = NULL;
         int k = oxl_path_parent(path, &parent, err);
@@ -116,9 +115,18 @@ static int open_parent(struct oxl_destination *d, const char *path, int *ret_fd,
                 return 0;
         if (errno == ENOENT)
                 return 1;
-        if (errno == ENOTDIR || errno == ELOOP)
-                return OXL_FAIL_WHY(err, PATH, parent, "a file or symbolic link is in the way of a folder");
-        return OXL_FAIL_OS(err, DIR_OPEN, parent);
+        return errno == ENOTDIR || errno == ELOOP ? 2 : OXL_FAIL_OS(err, DIR_OPEN, parent);
+}
+
+/* The folder that holds @path. 1: it is not there. */
+static int open_parent(struct oxl_destination *d, const char *path, int *ret_fd, struct oxl_error *err)
+{
+        cleanup_free char *parent = NULL;
+        int k = oxl_destination_parent(d, path, ret_fd, err);
+        if (k < 2)
+                return k;
+        k = oxl_path_parent(path, &parent, err);
+        return k < 0 ? k : OXL_FAIL_WHY(err, PATH, parent, "a file or symbolic link is in the way of a folder");
 }
 
 /* Is it what the index says? Then replacing it loses nothing. */
@@ -135,8 +143,8 @@ static int equals_index(struct oxl_destination *d, int dirfd, const struct oxl_t
                                     err);
 }
 
-static int equals_source(struct oxl_destination *d, int dirfd, const struct oxl_tree_item *item, const struct stat *st,
-                         struct oxl_error *err)
+int oxl_destination_compare(struct oxl_destination *d, int dirfd, const struct oxl_tree_item *item,
+                            const struct stat *st, struct oxl_error *err)
 {
         struct oxl_index_entry entry = { .path = item->path,
                                          .path_len = item->path_len,
@@ -171,7 +179,7 @@ int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *
                 return OXL_FAIL_WHY(err, PATH, item->path, "a folder is in the way of a file");
         if (oxl_worktree_kind(&st, &what) == OXL_ENTRY_NONE)
                 return OXL_FAIL_WHY(err, PATH_SPECIAL, item->path, what);
-        k = equals_source(d, dirfd, item, &st, err);
+        k = oxl_destination_compare(d, dirfd, item, &st, err);
         if (k == 0)
                 *ret = OXL_DEST_SAME;
         if (k <= 0)

@@ -34,6 +34,13 @@ enum oxl_destination_state {
 OXL_MUST_CHECK int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item,
                                         enum oxl_destination_state *ret, struct oxl_error *err);
 
+/* The folder that holds @path. 1: it is not there; 2: a file or link is in the place of it or of a parent. DIR_OPEN. */
+OXL_MUST_CHECK int oxl_destination_parent(struct oxl_destination *d, const char *path, int *ret_fd,
+                                          struct oxl_error *err);
+/* Is the file at @dirfd, whose lstat is @st, what @item says? 0 yes, 1 no. */
+OXL_MUST_CHECK int oxl_destination_compare(struct oxl_destination *d, int dirfd, const struct oxl_tree_item *item,
+                                           const struct stat *st, struct oxl_error *err);
+
 /* Stores the present content of @path through @put. */
 OXL_MUST_CHECK int oxl_destination_store(struct oxl_destination *d, struct oxl_put *put, const char *path,
                                          struct oxl_index_entry *ret, struct oxl_error *err);

@@ -67,6 +67,8 @@ OXL_MUST_CHECK int oxl_index_edit_set(struct oxl_index_edit *e, const struct oxl
 /* Marks every staged entry of index and edit as committed, drops staged removals, and sets the tree. Once per edit. */
 OXL_MUST_CHECK int oxl_index_edit_commit(struct oxl_index_edit *e, const struct oxl_digest *tree,
                                          struct oxl_error *err);
+/* Sets the tree alone: the caller has set every entry whose `staged` changes with it. Not together with commit. */
+void oxl_index_edit_set_tree(struct oxl_index_edit *e, const struct oxl_digest *tree);
 uint64_t oxl_index_edit_count(const struct oxl_index_edit *e);
 /* Cursor over the index as it will be after the edit; @e must not change meanwhile. */
 OXL_MUST_CHECK int oxl_index_edit_cursor_new(struct oxl_index_edit *e, const char *from, unsigned flags,

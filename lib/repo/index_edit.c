@@ -164,6 +164,12 @@ int oxl_index_edit_commit(struct oxl_index_edit *e, const struct oxl_digest *tre
         return 0;
 }
 
+void oxl_index_edit_set_tree(struct oxl_index_edit *e, const struct oxl_digest *tree)
+{
+        OXL_ASSERT(!e->commits && (tree->algo == OXL_ALGO_BLAKE3 || tree->algo == OXL_ALGO_NONE));
+        e->tree = *tree;
+}
+
 uint64_t oxl_index_edit_count(const struct oxl_index_edit *e)
 {
         return e->count;

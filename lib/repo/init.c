@@ -19,8 +19,9 @@
 #include "os/lock.h"
 #include "repo/index.h"
 #include "repo/repo.h"
+#include "repo/reserve.h"
 
-enum { RESERVE_BYTES = 8 << 20, TEMP_NAME_BYTES = 64 };
+enum { TEMP_NAME_BYTES = 64 };
 
 struct init {
         int base_fd;     /* deepest directory on the way that existed */
@@ -37,6 +38,7 @@ struct init {
         int lock_fd;              /* holds the owner byte in the temp folder's `locks` */
         struct oxl_durable *temp; /* of temp_fd */
         struct oxl_format format;
+        const struct oxl_settings *settings; /* borrowed */
 };
 #define INIT_EMPTY { .base_fd = -1, .worktree_fd = -1, .temp_fd = -1, .lock_fd = -1 }
 
@@ -164,14 +166,12 @@ static void remove_dead_folders(int dirfd)
 
 /* --- the temp folder --------------------------------------------------------------------------------------- */
 
-static int draw(struct init *in, enum oxl_algo algo, struct oxl_error *err)
+static int draw(struct init *in, struct oxl_error *err)
 {
         uint64_t numbers[2];
-        if (oxl_random_bytes(numbers, sizeof numbers) < 0 ||
-            oxl_random_bytes(in->format.id.bytes, OXL_REPO_ID_BYTES) < 0)
+        if (oxl_random_bytes(numbers, sizeof numbers) < 0)
                 return OXL_FAIL_OS(err, RANDOM, OXL_REPO_DIR);
         in->owner = numbers[0] % (OXL_LOCK_OWNER_BASE - 2) + 1; /* what owner.c takes for a number */
-        in->format.blob_algo = algo;
         snprintf(in->name, sizeof in->name, OXL_REPO_DIR ".oxl-%016llx-%016llx.tmp", (unsigned long long)in->owner,
                  (unsigned long long)numbers[1]);
         return 0;
@@ -223,41 +223,10 @@ static int put_locks(struct init *in, struct oxl_error *err)
         return finish(s, "locks", err);
 }
 
-/* Space that recovery can give back on a full disk, so it must be real: allocated, or written. */
-static int fill_reserve(struct oxl_stage *s, struct oxl_error *err)
-{
-        static const char zeros[65536];
-        int fd = oxl_stage_fd(s);
-        if (fd >= 0 && oxl_sys->fallocate(fd, 0, 0, RESERVE_BYTES) == 0)
-                return 0;
-        if (fd < 0 || (errno != EOPNOTSUPP && errno != ENOSYS && errno != EINVAL))
-                return OXL_FAIL_OS(err, FILE_WRITE, "reserve");
-        int r = 0;
-        for (size_t at = 0; r == 0 && at < RESERVE_BYTES; at += sizeof zeros)
-                r = oxl_stage_write(s, zeros, sizeof zeros, err);
-        return r;
-}
-
-static int put_reserve(struct init *in, struct oxl_error *err)
-{
-        struct oxl_stage *s;
-        int r = oxl_stage_open(in->temp, "", "reserve", 0, &s, err);
-        if (r < 0)
-                return r;
-        r = fill_reserve(s, err);
-        if (r < 0) {
-                oxl_stage_free(s);
-                return r;
-        }
-        return finish(s, "reserve", err);
-}
-
 static int put_texts(struct init *in, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         const struct oxl_repo_id *id = &in->format.id;
-        struct oxl_settings settings;
-        oxl_settings_default(&settings);
         int r = oxl_format_print(&in->format, &text, err);
         if (r == 0)
                 r = put(in, "format", &text, err);
@@ -266,7 +235,7 @@ static int put_texts(struct init *in, struct oxl_error *err)
         if (r == 0)
                 r = put(in, "HEAD", &text, err);
         if (r == 0)
-                r = oxl_config_print(&settings, id, &text, err);
+                r = oxl_config_print(in->settings, id, &text, err);
         return r < 0 ? r : put(in, "config.json", &text, err);
 }
 
@@ -338,7 +307,7 @@ static int build(struct init *in, struct oxl_error *err)
         if (r == 0)
                 r = put_index(in, err);
         if (r == 0)
-                r = put_reserve(in, err);
+                r = oxl_reserve_make(in->temp, err);
         if (r == 0)
                 r = put_journal(in, err);
         if (r == 0)
@@ -364,13 +333,14 @@ static int publish(struct init *in, struct oxl_error *err)
         return oxl_durable_barrier(in->base, err);
 }
 
-int oxl_repo_init(const char *dir, enum oxl_algo blob_algo, struct oxl_error *err)
+int oxl_repo_init_as(const char *dir, const struct oxl_format *format, const struct oxl_settings *settings,
+                     struct oxl_error *err)
 {
         cleanup(init_done) struct init in = INIT_EMPTY;
         oxl_digest_setup();
-        if (blob_algo != OXL_ALGO_BLAKE3 && blob_algo != OXL_ALGO_XXH3_128)
-                return OXL_FAIL_WHY(err, INVALID, "hash", "it must be blake3 or xxh3-128");
-        int r = draw(&in, blob_algo, err);
+        in.format = *format;
+        in.settings = settings;
+        int r = draw(&in, err);
         if (r == 0)
                 r = enter_worktree(&in, dir, err);
         if (r < 0)
@@ -378,4 +348,16 @@ int oxl_repo_init(const char *dir, enum oxl_algo blob_algo, struct oxl_error *er
         remove_dead_folders(in.worktree_fd);
         r = build(&in, err);
         return r < 0 ? r : publish(&in, err);
+}
+
+int oxl_repo_init(const char *dir, enum oxl_algo blob_algo, struct oxl_error *err)
+{
+        struct oxl_format format = { .blob_algo = blob_algo };
+        struct oxl_settings settings;
+        if (blob_algo != OXL_ALGO_BLAKE3 && blob_algo != OXL_ALGO_XXH3_128)
+                return OXL_FAIL_WHY(err, INVALID, "hash", "it must be blake3 or xxh3-128");
+        if (oxl_random_bytes(format.id.bytes, OXL_REPO_ID_BYTES) < 0)
+                return OXL_FAIL_OS(err, RANDOM, OXL_REPO_DIR);
+        oxl_settings_default(&settings);
+        return oxl_repo_init_as(dir, &format, &settings, err);
 }

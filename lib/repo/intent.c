@@ -43,6 +43,7 @@ void oxl_commit_intent_done(struct oxl_commit_intent *i)
         }
         free(i->files);
         free(i->ref);
+        oxl_edits_record_done(&i->edits);
         *i = (struct oxl_commit_intent)OXL_COMMIT_INTENT_INIT;
 }
 
@@ -65,15 +66,8 @@ int oxl_commit_intent_add(struct oxl_commit_intent *i, enum oxl_intent_file_kind
         return 0;
 }
 
-int oxl_commit_intent_print(const struct oxl_commit_intent *i, char **ret, struct oxl_error *err)
+static struct oxl_json *print_files(const struct oxl_commit_intent *i)
 {
-        cleanup_json struct oxl_json *j = oxl_json_object();
-        oxl_json_set_string(j, "schema", SCHEMA);
-        oxl_json_set_string(j, "verb", "commit");
-        oxl_json_set_string(j, "ref", i->ref);
-        oxl_json_set_digest(j, "old", &i->old_id);
-        oxl_json_set_digest(j, "new", &i->new_id);
-        oxl_json_set_digest(j, "tree", &i->tree);
         struct oxl_json *files = oxl_json_array();
         for (size_t k = 0; k < i->n_files; k++) {
                 struct oxl_json *f = oxl_json_object();
@@ -84,7 +78,27 @@ int oxl_commit_intent_print(const struct oxl_commit_intent *i, char **ret, struc
                 oxl_json_set_u64(f, "size", i->files[k].size);
                 oxl_json_append(files, f);
         }
-        oxl_json_set(j, "files", files);
+        return files;
+}
+
+int oxl_commit_intent_print(const struct oxl_commit_intent *i, char **ret, struct oxl_error *err)
+{
+        cleanup_json struct oxl_json *j = oxl_json_object();
+        oxl_json_set_string(j, "schema", SCHEMA);
+        oxl_json_set_string(j, "verb", "commit");
+        oxl_json_set_string(j, "ref", i->ref);
+        oxl_json_set_digest(j, "old", &i->old_id);
+        oxl_json_set_digest(j, "new", &i->new_id);
+        oxl_json_set_digest(j, "tree", &i->tree);
+        oxl_json_set(j, "files", print_files(i));
+        if (i->has_index) {
+                struct oxl_json *index = oxl_json_object();
+                oxl_json_set_digest(index, "old", &i->index_tree);
+                oxl_json_set_digest(index, "new", &i->tree);
+                oxl_json_set_bool(index, "from_trees", false);
+                oxl_edits_record_set(index, &i->edits);
+                oxl_json_set(j, "index", index);
+        }
         return oxl_json_print(j, ret, err);
 }
 
@@ -135,6 +149,20 @@ static int parse_file(const struct oxl_json *f, enum oxl_algo blob_algo, struct 
         return malformed(err, "an intent lists a file of unknown kind");
 }
 
+static int parse_files(const struct oxl_json *files, enum oxl_algo blob_algo, struct oxl_commit_intent *ret,
+                       struct oxl_error *err)
+{
+        const struct oxl_json *file;
+        const char *key;
+        for (size_t pos = 0; oxl_json_member(files, &pos, &key, &file);) {
+                int r = key ? malformed(err, "the files of an intent are no list")
+                            : parse_file(file, blob_algo, ret, err);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
 static int parse_commit(const struct oxl_json *j, enum oxl_algo blob_algo, struct oxl_commit_intent *ret,
                         struct oxl_error *err)
 {
@@ -148,17 +176,10 @@ static int parse_commit(const struct oxl_json *j, enum oxl_algo blob_algo, struc
         ret->ref = strdup(ref);
         if (!ret->ref)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        const struct oxl_json *files = oxl_json_get(j, "files"), *file;
-        const char *key;
+        const struct oxl_json *files = oxl_json_get(j, "files");
         if (oxl_json_size(files) == 0) /* the index, at least */
                 return malformed(err, "the intent of a commit lists no files");
-        for (size_t pos = 0; oxl_json_member(files, &pos, &key, &file);) {
-                int r = key ? malformed(err, "the files of an intent are no list")
-                            : parse_file(file, blob_algo, ret, err);
-                if (r < 0)
-                        return r;
-        }
-        return 0;
+        return parse_files(files, blob_algo, ret, err);
 }
 
 int oxl_commit_intent_parse(const char *body, enum oxl_algo blob_algo, struct oxl_commit_intent *ret,
@@ -246,5 +267,71 @@ int oxl_restore_intent_parse(const char *body, struct oxl_restore_intent *ret, s
                 return r;
         *ret = i;
         i = (struct oxl_restore_intent)OXL_RESTORE_INTENT_INIT;
+        return 0;
+}
+
+/* --- gc, merge, gc-undo ------------------------------------------------------------------------------------------- */
+
+bool oxl_gc_verb(const char *verb)
+{
+        return strcmp(verb, "gc") == 0 || strcmp(verb, "merge") == 0 || strcmp(verb, "gc-undo") == 0;
+}
+
+bool oxl_trash_id_ok(const char *id)
+{
+        size_t n = strlen(id);
+        return n > 0 && n < 32 && strspn(id, "0123456789abcdefTZ-") == n;
+}
+
+void oxl_gc_intent_done(struct oxl_gc_intent *i)
+{
+        free(i->verb);
+        free(i->trash);
+        oxl_commit_intent_done(&i->packs);
+        *i = (struct oxl_gc_intent)OXL_GC_INTENT_INIT;
+}
+
+int oxl_gc_intent_print(const struct oxl_gc_intent *i, char **ret, struct oxl_error *err)
+{
+        cleanup_json struct oxl_json *j = oxl_json_object();
+        oxl_json_set_string(j, "schema", SCHEMA);
+        oxl_json_set_string(j, "verb", i->verb);
+        oxl_json_set_string(j, "trash", i->trash);
+        oxl_json_set_i64(j, "kept_since", i->kept_since_ns);
+        oxl_json_set(j, "packs", print_files(&i->packs));
+        return oxl_json_print(j, ret, err);
+}
+
+static int parse_gc(const struct oxl_json *j, struct oxl_gc_intent *ret, struct oxl_error *err)
+{
+        const char *schema = oxl_json_get_string(j, "schema"), *verb = oxl_json_get_string(j, "verb");
+        const char *trash = oxl_json_get_string(j, "trash");
+        uint64_t since;
+        if (!schema || strcmp(schema, SCHEMA) != 0 || !verb || !oxl_gc_verb(verb) || !trash ||
+            !oxl_trash_id_ok(trash) || !oxl_json_get_u64(j, "kept_since", &since) || since > INT64_MAX)
+                return malformed(err, "the intent of a gc lacks members");
+        ret->kept_since_ns = (int64_t)since;
+        ret->verb = strdup(verb);
+        ret->trash = strdup(trash);
+        if (!ret->verb || !ret->trash)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        int r = parse_files(oxl_json_get(j, "packs"), OXL_ALGO_BLAKE3, &ret->packs, err);
+        for (size_t k = 0; r >= 0 && k < ret->packs.n_files; k++)
+                if (ret->packs.files[k].kind != OXL_INTENT_PACK)
+                        return malformed(err, "the intent of a gc lists a file that is no pack");
+        return r;
+}
+
+int oxl_gc_intent_parse(const char *body, struct oxl_gc_intent *ret, struct oxl_error *err)
+{
+        cleanup_json struct oxl_json *j = NULL;
+        cleanup(oxl_gc_intent_done) struct oxl_gc_intent i = OXL_GC_INTENT_INIT;
+        int r = oxl_json_parse(body, strlen(body), WHERE, &j, err);
+        if (r >= 0)
+                r = parse_gc(j, &i, err);
+        if (r < 0)
+                return r;
+        *ret = i;
+        i = (struct oxl_gc_intent)OXL_GC_INTENT_INIT;
         return 0;
 }

@@ -8,7 +8,7 @@
 
 #include <oxenlite/json.h>
 
-#include "repo/repo.h"
+#include "repo/edits.h"
 
 enum oxl_intent_file_kind {
         OXL_INTENT_PACK = 1, /* verified by its own structure */
@@ -30,6 +30,9 @@ struct oxl_commit_intent {
         struct oxl_digest tree;
         struct oxl_intent_file *files; /* owned */
         size_t n_files;
+        bool has_index;                /* for undo; always when written, not read back by recovery */
+        struct oxl_digest index_tree;  /* of the index before */
+        struct oxl_edits_record edits; /* what the commit itself changed in the index */
 };
 #define OXL_COMMIT_INTENT_INIT { 0 }
 void oxl_commit_intent_done(struct oxl_commit_intent *i);
@@ -53,5 +56,20 @@ struct oxl_restore_intent {
 void oxl_restore_intent_done(struct oxl_restore_intent *i);
 OXL_MUST_CHECK int oxl_restore_intent_print(const struct oxl_restore_intent *i, char **ret, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_restore_intent_parse(const char *body, struct oxl_restore_intent *ret, struct oxl_error *err);
+
+/* Of gc, merge and gc-undo: @packs become visible, then files move to, or from, the folder of @trash. */
+struct oxl_gc_intent {
+        char *verb, *trash; /* owned */
+        int64_t kept_since_ns;
+        struct oxl_commit_intent packs; /* of which only the files are used, each a pack */
+};
+#define OXL_GC_INTENT_INIT { 0 }
+void oxl_gc_intent_done(struct oxl_gc_intent *i);
+OXL_MUST_CHECK int oxl_gc_intent_print(const struct oxl_gc_intent *i, char **ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_gc_intent_parse(const char *body, struct oxl_gc_intent *ret, struct oxl_error *err);
+/* Is @verb one of these? */
+bool oxl_gc_verb(const char *verb);
+/* Can @id be the name of a run's folder in trash? */
+bool oxl_trash_id_ok(const char *id);
 
 #endif

@@ -4,7 +4,7 @@
  * working tree.
  *
  * Opening takes no lock and writes nothing. begin_write builds up, in this order: owner byte (so that every temp
- * has a living owner), durable context, writer lock, journal, object store, recovery. What a crash leaves: nothing
+ * has a living owner), durable context, writer lock, gc lock (shared), journal, object store, recovery. What a crash leaves: nothing
  * of its own.
  */
 #include <limits.h>
@@ -93,8 +93,7 @@ static int has_repository(const char *dir, struct oxl_error *err)
         return errno == ENOENT ? 1 : OXL_FAIL_OS(err, DIR_OPEN, dir);
 }
 
-/* The working tree at or above @start, as an absolute path. */
-static int discover(const char *start, char **ret, struct oxl_error *err)
+int oxl_repo_discover(const char *start, char **ret, struct oxl_error *err)
 {
         cleanup_free char *dir = NULL;
         cleanup_fd int fd = oxl_fd_open(AT_FDCWD, start, O_PATH | O_DIRECTORY, 0);
@@ -177,7 +176,7 @@ static int copy_options(struct oxl_repo *r, const struct oxl_repo_options *optio
 
 static int open_at(struct oxl_repo *r, const char *start, struct oxl_error *err)
 {
-        int n = discover(start, &r->worktree, err);
+        int n = oxl_repo_discover(start, &r->worktree, err);
         if (n == 0)
                 n = oxl_path_join(r->worktree, OXL_REPO_DIR, &r->root, err);
         if (n == 0)
@@ -301,7 +300,10 @@ static int open_journal(struct oxl_repo *r, struct oxl_error *err)
                 .lock_fd = oxl_owner_fd(r->owner),
                 .wait_ms = r->options.wait_ms,
         };
-        return r->journal ? 0 : oxl_journal_open(&config, &r->journal, err);
+        int n = r->journal ? 0 : oxl_journal_open(&config, &r->journal, err);
+        if (n < 0)
+                oxl_owner_explain_db(r->root_fd, oxl_owner_number(r->owner), err);
+        return n;
 }
 
 /* The object store with what is true now: settings may have changed, and so may the packs. */
@@ -335,7 +337,10 @@ int oxl_repo_begin_write(struct oxl_repo *r, struct oxl_error *err)
         int n = oxl_repo_lock_writer(r, err);
         if (n < 0)
                 return n;
-        n = prepare_writing(r, err);
+        /* From here to the end no gc moves what was found and is relied on. */
+        n = oxl_owner_lock(r->owner, OXL_LOCK_GC, false, r->options.wait_ms, r->options.cancel, err);
+        if (n == 0)
+                n = prepare_writing(r, err);
         if (n < 0)
                 oxl_repo_end_write(r);
         return n;
@@ -346,6 +351,8 @@ void oxl_repo_end_write(struct oxl_repo *r)
         if (!r->writing)
                 return;
         r->writing = false;
+        if (oxl_owner_holds(r->owner, OXL_LOCK_GC))
+                oxl_owner_unlock(r->owner, OXL_LOCK_GC);
         oxl_owner_unlock(r->owner, OXL_LOCK_WRITER);
 }
 

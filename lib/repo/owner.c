@@ -30,6 +30,7 @@ enum {
         OWNER_FILE_MAX = 4096,
         COMMAND_BYTES_MAX = 200,
         WORD_BYTES_MAX = 128,
+        LIVING_BYTES = 768,
 };
 
 static const char *const range_names[RANGES] = { "writer", "gc", "db" };
@@ -312,6 +313,20 @@ static bool describe(const struct oxl_owner *o, uint64_t number, unsigned which,
         return true;
 }
 
+/* The state letter in /proc/<pid>/stat, behind the last ')'; 0: not known. */
+static char process_state(const char *pid)
+{
+        char path[WORD_BYTES_MAX + 16], text[512];
+        if (!*pid || strspn(pid, "0123456789") != strlen(pid))
+                return 0;
+        snprintf(path, sizeof path, "/proc/%s/stat", pid);
+        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK, 0);
+        ssize_t n = fd < 0 ? -1 : oxl_fd_read_full(fd, text, sizeof text - 1);
+        text[n > 0 ? n : 0] = 0;
+        const char *end = strrchr(text, ')');
+        return end && end[1] == ' ' ? end[2] : 0;
+}
+
 /* Is @name the name of an owner's file? */
 static bool owner_of_name(const char *name, uint64_t *ret)
 {
@@ -333,6 +348,66 @@ static int fail_locked(const struct oxl_owner *o, unsigned which, struct oxl_err
         return OXL_FAIL_WHY(err, LOCKED, ".oxen-lite", why);
 }
 
+/* "pid 12, oxen-lite commit, since …", and what to do when it is stopped. Its lock byte may be of no use: who holds `db` notes
+ * nothing, it is for milliseconds. */
+static void describe_living(const struct oxl_owner *o, uint64_t number, bool *ret_writer, char ret[LIVING_BYTES])
+{
+        char text[OWNER_FILE_MAX], pid[WORD_BYTES_MAX], command[COMMAND_BYTES_MAX], since[WORD_BYTES_MAX];
+        ret[0] = 0;
+        if (number == o->number || read_owner_file(o->root_fd, number, text) != 0 ||
+            oxl_owner_verdict(o->root_fd, number) != OXL_TEMP_ALIVE)
+                return;
+        line_value(text, "pid", pid, sizeof pid);
+        line_value(text, "command", command, sizeof command);
+        line_value(text, "since", since, sizeof since);
+        bool stopped = process_state(pid) == 'T';
+        *ret_writer = strstr(text, "\nholds writer\n") != NULL;
+        snprintf(ret, LIVING_BYTES, "pid %s, %s, since %s%s%s%s", pid, command, since,
+                 stopped ? ", which is stopped: continue it with kill -CONT " : "", stopped ? pid : "",
+                 stopped ? ", or end it" : "");
+}
+
+/* Of the living owners, the writer; without one, the last that the folder lists. The number of living ones. */
+static size_t find_living(const struct oxl_owner *o, char ret[LIVING_BYTES])
+{
+        struct oxl_dirent e;
+        uint64_t number;
+        size_t n = 0;
+        bool found_writer = false;
+        cleanup_dir struct oxl_dir dir = OXL_DIR_INIT;
+        cleanup_fd int fd = oxl_open_beneath(o->root_fd, "owners", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (fd < 0 || oxl_dir_open(&dir, fd) < 0)
+                return 0;
+        while (oxl_dir_next(&dir, &e) > 0) {
+                char one[LIVING_BYTES];
+                bool writer = false;
+                if (!owner_of_name(e.name, &number))
+                        continue;
+                describe_living(o, number, &writer, one);
+                if (!one[0])
+                        continue;
+                n++;
+                if (!found_writer)
+                        memcpy(ret, one, sizeof one);
+                found_writer = found_writer || writer;
+        }
+        return n;
+}
+
+void oxl_owner_explain_db(int root_fd, uint64_t self, struct oxl_error *err)
+{
+        const struct oxl_owner o = { .root_fd = root_fd, .number = self };
+        char who[LIVING_BYTES] = "", why[LIVING_BYTES + 200];
+        if (!err || err->code != OXL_E_LOCKED)
+                return;
+        size_t n = find_living(&o, who);
+        if (n == 0)
+                return;
+        snprintf(why, sizeof why, "%s%s (%s)", err->detail ? err->detail : "another process is in a transaction",
+                 n > 1 ? ", one of several at work, perhaps" : "", who);
+        OXL_IGNORE(OXL_FAIL_WHY(err, LOCKED, err->path[0], why), "it has this code already");
+}
+
 static int64_t now_ms(void)
 {
         struct timespec t = { 0 };
@@ -343,7 +418,7 @@ static int64_t now_ms(void)
 static void sleep_ms(int64_t ms)
 {
         struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
-        OXL_IGNORE(nanosleep(&t, NULL), "a signal only shortens it: the caller polls");
+        OXL_IGNORE(oxl_sys->nanosleep(&t, NULL), "a signal only shortens it: the caller polls");
 }
 
 /* Polls, because a blocking lock could neither be cancelled nor end in time. */
@@ -390,6 +465,40 @@ void oxl_owner_unlock(struct oxl_owner *o, unsigned which)
         OXL_IGNORE(oxl_lock_drop(o->fd, which, 1, LOCKS_NAME, NULL), "the kernel drops it with the descriptor");
 }
 
+bool oxl_owner_holds(const struct oxl_owner *o, unsigned which)
+{
+        OXL_ASSERT(which < RANGES);
+        return o->held[which];
+}
+
+static bool knows_no_locks(int os)
+{
+        return os == ENOLCK || os == ENOSYS || os == EOPNOTSUPP || os == EINVAL;
+}
+
+int oxl_owner_lock_gc_shared(int root_fd, int64_t wait_ms, const atomic_bool *cancel, int *ret_fd,
+                             struct oxl_error *err)
+{
+        struct oxl_owner o = { .root_fd = root_fd, .file_fd = -1 };
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        *ret_fd = -1;
+        cleanup_fd int fd = open_locks(root_fd, O_RDONLY, &why);
+        if (fd < 0 && why.os == ENOENT)
+                return 0;
+        if (fd < 0)
+                return oxl_error_copy(err, &why);
+        o.fd = fd;
+        int r = wait_for(&o, OXL_LOCK_GC, OXL_LOCK_SHARED, wait_ms, cancel, &why);
+        if (r < 0 && why.code == OXL_E_FILE_LOCK && knows_no_locks(why.os))
+                return 0;
+        if (r == 0)
+                r = check_name(&o, &why);
+        if (r < 0)
+                return oxl_error_copy(err, &why);
+        *ret_fd = take_fd(&fd);
+        return 0;
+}
+
 /* --- who lives --------------------------------------------------------------------------------------------- */
 
 enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number)
@@ -407,7 +516,23 @@ enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number)
         return held && !OXL_MUTANT(EVERYBODY_IS_DEAD) ? OXL_TEMP_ALIVE : OXL_TEMP_DEAD;
 }
 
-uint64_t oxl_owner_sweep(int root_fd)
+enum oxl_owner_record oxl_owner_record(int root_fd, uint64_t number, char *ret_who, size_t size)
+{
+        char text[OWNER_FILE_MAX], pid[WORD_BYTES_MAX], command[COMMAND_BYTES_MAX];
+        snprintf(ret_who, size, "its process");
+        if (!is_number(number))
+                return OXL_OWNER_NO_RECORD;
+        int r = read_owner_file(root_fd, number, text);
+        if (r != 0)
+                return r > 0 ? OXL_OWNER_NO_RECORD : OXL_OWNER_UNREADABLE;
+        line_value(text, "pid", pid, sizeof pid);
+        line_value(text, "command", command, sizeof command);
+        if (*pid)
+                snprintf(ret_who, size, "pid %s (%s)", pid, command);
+        return same_machine(text) ? OXL_OWNER_HERE : OXL_OWNER_ELSEWHERE;
+}
+
+uint64_t oxl_owner_sweep_some(int root_fd, oxl_owner_wanted_fn *wanted, void *ctx)
 {
         uint64_t removed = 0, number;
         struct oxl_dirent e;
@@ -419,9 +544,14 @@ uint64_t oxl_owner_sweep(int root_fd)
         while (oxl_dir_next(&dir, &e) > 0) {
                 if (!owner_of_name(e.name, &number) || oxl_owner_verdict(root_fd, number) != OXL_TEMP_DEAD)
                         continue;
-                if (oxl_fd_stat_at(fd, e.name, &st) < 0 || !S_ISREG(st.st_mode))
+                if (oxl_fd_stat_at(fd, e.name, &st) < 0 || !S_ISREG(st.st_mode) || (wanted && !wanted(ctx, number)))
                         continue;
                 removed += remove_owner_file(root_fd, number, st.st_dev, st.st_ino);
         }
         return removed;
+}
+
+uint64_t oxl_owner_sweep(int root_fd)
+{
+        return oxl_owner_sweep_some(root_fd, NULL, NULL);
 }

@@ -37,12 +37,35 @@ int oxl_owner_fd(const struct oxl_owner *o);
 OXL_MUST_CHECK int oxl_owner_lock(struct oxl_owner *o, unsigned which, bool exclusive, int64_t wait_ms,
                                   const atomic_bool *cancel, struct oxl_error *err);
 void oxl_owner_unlock(struct oxl_owner *o, unsigned which);
+bool oxl_owner_holds(const struct oxl_owner *o, unsigned which);
+
+/* `gc` shared for who only reads, without an owner: *ret_fd is a descriptor of `locks` that holds the byte until it is closed; opened for
+ * reading, so it works on a read-only mount. -1: there is no lock file, or the file system knows no locks; no gc can run either.
+ * Never in a process that holds `gc` exclusively. LOCKED names the holder; CANCELLED, FILE_OPEN, FILE_LOCK. */
+OXL_MUST_CHECK int oxl_owner_lock_gc_shared(int root_fd, int64_t wait_ms, const atomic_bool *cancel, int *ret_fd,
+                                            struct oxl_error *err);
+
+/* When *err is LOCKED, says in it who may hold `db`: the living owners, the one that holds `writer` if there is one, and whether it
+ * is stopped. For people: the journal itself cannot know. @self: our own number, or 0. */
+void oxl_owner_explain_db(int root_fd, uint64_t self, struct oxl_error *err);
 
 /* Who is @number? DEAD only when the kernel says that nobody holds its byte and owners/<id>, if present, names this machine;
  * a file naming another machine, or any error: UNKNOWN. Our own number: ALIVE. */
 enum oxl_temp_verdict oxl_owner_verdict(int root_fd, uint64_t number);
 
+enum oxl_owner_record {
+        OXL_OWNER_NO_RECORD = 0,
+        OXL_OWNER_HERE,       /* of this machine, as far as it says; its number was drawn for this repository */
+        OXL_OWNER_ELSEWHERE,  /* of another machine */
+        OXL_OWNER_UNREADABLE, /* there is one */
+};
+/* What owners/<number> says. @ret_who, for people: "pid 4711 (oxen-lite commit)", or "its process". */
+enum oxl_owner_record oxl_owner_record(int root_fd, uint64_t number, char *ret_who, size_t size);
+
 /* Removes owners/ files of the dead. Best effort; returns the number removed. */
 uint64_t oxl_owner_sweep(int root_fd);
+/* The same for those of the dead that @wanted says yes to. */
+typedef bool oxl_owner_wanted_fn(void *ctx, uint64_t number);
+uint64_t oxl_owner_sweep_some(int root_fd, oxl_owner_wanted_fn *wanted, void *ctx);
 
 #endif

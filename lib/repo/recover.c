@@ -10,8 +10,8 @@
  *     something missing, ref old        -> remove its temps: rolled-back
  *     ref already new                   -> rolled-forward whatever is missing: the commit was perhaps acknowledged; damage is
  *                                          named, for fsck to explain
- *   restore: finished, see restore.c.
- *   repair: see recover_repair.c.
+ *   restore: finished, see restore.c. switch, rm, branch, tag, undo: finished, see move.h.
+ *   repair: see recover_repair.c. gc, merge, gc-undo: see trash.h.
  *
  * An I/O error ends recovery with that error and leaves the intent: it proves nothing. Every directory that the
  * dead process may have renamed into is synced before the outcome is recorded, also when rolled back.
@@ -29,12 +29,16 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "durable/mutant.h"
+#include "durable/sweep.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
 #include "os/fdio.h"
 #include "repo/index.h"
 #include "repo/intent.h"
+#include "repo/move.h"
 #include "repo/recover.h"
+#include "repo/stale.h"
+#include "repo/trash.h"
 
 enum found { FOUND_TARGET, FOUND_TEMP, FOUND_ABSENT, FOUND_MISMATCH };
 
@@ -314,21 +318,11 @@ static int recover_commit(struct oxl_repo *r, const struct oxl_event *event, str
 
 /* --- all ---------------------------------------------------------------------------------------------------------- */
 
-enum { KEPT_MAX = 64 };
-
 struct recovery {
         struct oxl_repo *repo;
         uint64_t count;
-        uint64_t kept[KEPT_MAX]; /* owners whose intents stay open: not known to be dead when it was asked */
-        size_t n_kept;           /* may exceed KEPT_MAX: then nobody's temps are swept */
+        struct oxl_stale stale; /* keeps those whose intents stay open: not known to be dead when it was asked */
 };
-
-static void keep_owner(struct recovery *rec, uint64_t owner)
-{
-        if (rec->n_kept < KEPT_MAX)
-                rec->kept[rec->n_kept] = owner;
-        rec->n_kept++;
-}
 
 static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_error *err)
 {
@@ -336,7 +330,7 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
         struct oxl_repo *r = rec->repo;
         int k;
         if (oxl_owner_verdict(r->root_fd, event->owner) != OXL_TEMP_DEAD) {
-                keep_owner(rec, event->owner);
+                oxl_stale_keep(&rec->stale, event->owner);
                 return 0; /* alive, or on another machine: not ours to end */
         }
         if (strcmp(event->verb, "commit") == 0)
@@ -345,6 +339,10 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
                 k = oxl_restore_recover(r, event, err);
         else if (strcmp(event->verb, "repair") == 0)
                 k = oxl_repair_recover(r, event, err);
+        else if (oxl_move_verb(event->verb))
+                k = oxl_move_recover(r, event, err);
+        else if (oxl_gc_verb(event->verb))
+                k = oxl_trash_recover(r, event, err);
         else
                 return OXL_FAIL_WHY(err, FEATURE, "journal.db", "it has an interrupted operation of an unknown kind");
         if (k >= 0)
@@ -352,40 +350,20 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
         return k < 0 ? k : 0;
 }
 
-/* The temps that an open intent names stay as long as it does, even when its owner has died since it was asked, or could not
- * be asked then: without them the intent could only be rolled back. */
 static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 {
         const struct recovery *rec = ctx;
-        if (rec->n_kept > KEPT_MAX)
-                return OXL_TEMP_UNKNOWN;
-        for (size_t i = 0; i < rec->n_kept; i++)
-                if (rec->kept[i] == owner)
-                        return OXL_TEMP_UNKNOWN;
-        return oxl_owner_verdict(rec->repo->root_fd, owner);
+        return oxl_stale_verdict(&rec->stale, owner);
 }
 
-static int sweep_below(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
-                       struct oxl_sweep_report *report, unsigned depth, struct oxl_error *err)
+static void sweep_below(struct oxl_repo *r, const char *dir, const struct oxl_sweep_options *options,
+                        struct oxl_sweep_report *report)
 {
-        int k = oxl_durable_sweep(r->durable, dir, options, report, err);
-        if (k < 0 || depth > 32)
-                return k;
+        cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        struct oxl_sweep_tree tree = { .options = *options };
         cleanup_fd int fd = oxl_open_beneath(r->root_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-        cleanup_dir struct oxl_dir list = OXL_DIR_INIT;
-        struct oxl_dirent e;
-        if (fd < 0 || oxl_dir_open(&list, fd) < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, dir);
-        int more;
-        while ((more = oxl_dir_next(&list, &e)) > 0) {
-                cleanup_free char *below = NULL;
-                if (e.type != DT_DIR)
-                        continue;
-                k = oxl_path_join(dir, e.name, &below, err);
-                if (k < 0 || (k = sweep_below(r, below, options, report, depth + 1, err)) < 0)
-                        return k;
-        }
-        return more < 0 ? OXL_FAIL_OS(err, DIR_READ, dir) : 0;
+        if (fd >= 0)
+                OXL_IGNORE(oxl_sweep_tree(fd, dir, &tree, report, &ignored), "swept next time");
 }
 
 static void say_swept(struct oxl_repo *r, const struct oxl_sweep_report *report)
@@ -410,8 +388,8 @@ static void sweep_own_folders(struct recovery *rec)
         struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = rec, .uid = st.st_uid };
         for (size_t i = 0; i < OXL_ARRAY_LEN(dirs); i++)
                 OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
-        OXL_IGNORE(sweep_below(r, "refs", &options, &report, 0, &ignored), "swept next time");
-        OXL_IGNORE(sweep_below(r, "quarantine", &options, &report, 0, &ignored), "swept next time");
+        sweep_below(r, "refs", &options, &report);
+        sweep_below(r, "quarantine", &options, &report);
         oxl_owner_sweep(r->root_fd);
         if (report.removed > 0)
                 say_swept(r, &report);
@@ -419,7 +397,7 @@ static void sweep_own_folders(struct recovery *rec)
 
 int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *err)
 {
-        struct recovery rec = { .repo = r };
+        struct recovery rec = { .repo = r, .stale = { .root_fd = r->root_fd } };
         int k = oxl_journal_open_intents(r->journal, recover_intent, &rec, err);
         if (k < 0)
                 return k;

@@ -282,10 +282,11 @@ static int names_push(struct names *l, char *name, struct oxl_error *err)
         return 0;
 }
 
-/* Sorts one entry of @dir into @dirs or @refs. Temps are the sweeper's; anything else would be a root that nobody
- * follows. */
-static int take_entry(int fd, const char *dir, const char *name, struct names *dirs, struct names *refs,
-                      struct oxl_error *err)
+/* Sorts one entry of @dir into @dirs or @refs. Temps are the sweeper's. A file whose name no ref can have, such as an editor's
+ * backup, was never a ref: it is told and left out (fsck: ref-stray). Anything else that is no file would be a root that
+ * nobody follows. */
+static int take_entry(const struct oxl_repo *r, int fd, const char *dir, const char *name, struct names *dirs,
+                      struct names *refs, struct oxl_error *err)
 {
         cleanup_free char *path = NULL;
         struct stat st;
@@ -298,7 +299,11 @@ static int take_entry(int fd, const char *dir, const char *name, struct names *d
                 return errno == ENOENT ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
         if (S_ISDIR(st.st_mode) && strlen(path) < REF_NAME_BYTES_MAX)
                 return names_push(dirs, take_ptr(&path), err);
-        if (!S_ISREG(st.st_mode) || full_name_problem(path))
+        if (S_ISREG(st.st_mode) && full_name_problem(path)) {
+                oxl_repo_notice(r, path, "left out: it is in the refs folder, and is no ref");
+                return 0;
+        }
+        if (!S_ISREG(st.st_mode))
                 return OXL_FAIL_WHY(err, MALFORMED, path, "it is in the place of a ref, and is none");
         return names_push(refs, take_ptr(&path), err);
 }
@@ -319,7 +324,7 @@ static int list_directory(const struct oxl_repo *r, const char *path, struct nam
                         return OXL_FAIL_OS(err, DIR_READ, path);
                 if (n == 0)
                         return 0;
-                n = take_entry(fd, path, e.name, dirs, refs, err);
+                n = take_entry(r, fd, path, e.name, dirs, refs, err);
                 if (n < 0)
                         return n;
         }

@@ -4,7 +4,7 @@
  * look inside.
  *
  * A repository is opened for reading; oxl_repo_begin_write makes it writable: owner byte, durable context, writer lock,
- * journal, recovery, in this order; oxl_repo_end_write gives the writer lock back (the owner byte stays until close).
+ * journal, recovery, in this order; oxl_repo_end_write gives the locks back (the owner byte stays until close).
  */
 #ifndef OXL_REPO_REPO_H
 #define OXL_REPO_REPO_H
@@ -23,10 +23,14 @@
 #define OXL_WAL_LOW_BYTES (UINT64_C(1) << 20)
 #define OXL_WAL_HIGH_BYTES (UINT64_C(16) << 20)
 
+#define OXL_KEEP_DAYS_DEFAULT 90
+#define OXL_KEEP_DAYS_MAX 36500
+
 struct oxl_settings {
         uint64_t pack_threshold;
         bool reflink;
-        bool has_pack_threshold, has_reflink; /* written in config.json, even when equal to the default */
+        uint64_t keep_days; /* gc.keep_days */
+        bool has_pack_threshold, has_reflink, has_keep_days; /* written in config.json, even when equal to the default */
         char *user_name, *user_email;         /* owned; NULL: unset */
 };
 
@@ -55,10 +59,14 @@ struct oxl_repo {
         uint64_t recovered;          /* intents ended by the last begin_write */
 };
 
+/* As oxl_repo_init, but with @format (its id too) and @settings: for a copy. */
+OXL_MUST_CHECK int oxl_repo_init_as(const char *dir, const struct oxl_format *format,
+                                    const struct oxl_settings *settings, struct oxl_error *err);
+
 /* The object store: read only until begin_write, which reopens it with the durable context. */
 OXL_MUST_CHECK int oxl_repo_objects(struct oxl_repo *r, struct oxl_objects **ret, struct oxl_error *err);
 
-/* Makes writable and takes the writer lock; refuses a read-only format, an edited config (CONFIG_EDITED) and a poisoned
+/* Makes writable and takes the writer lock, and gc shared; refuses a read-only format, an edited config (CONFIG_EDITED) and a poisoned
  * context; recovers what dead owners left (recover.c); nested calls are a programmer error. */
 OXL_MUST_CHECK int oxl_repo_begin_write(struct oxl_repo *r, struct oxl_error *err);
 void oxl_repo_end_write(struct oxl_repo *r);
@@ -79,6 +87,10 @@ bool oxl_repo_cancelled(const struct oxl_repo *r);
  * MALFORMED (something else is in its place), FILE_OPEN, FILE_READ, NOMEM. Messages name `.oxen-lite/<path>`. */
 #define OXL_SEALED_TEXT_MAX (1u << 20)
 OXL_MUST_CHECK int oxl_repo_read_file(int root_fd, const char *path, struct oxl_buf *ret, struct oxl_error *err);
+
+/* The working tree at or above @start: an absolute path without links (malloc'd) of a folder that has an entry .oxen-lite,
+ * whatever that is. REPO_NOT_FOUND, DIR_OPEN. */
+OXL_MUST_CHECK int oxl_repo_discover(const char *start, char **ret, struct oxl_error *err);
 
 /* Absolute path, free of links, of the open directory @fd (malloc'd). DIR_OPEN with @name. */
 OXL_MUST_CHECK int oxl_repo_real_path(int fd, const char *name, char **ret, struct oxl_error *err);

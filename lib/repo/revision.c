@@ -51,8 +51,13 @@ static int resolve_short(struct oxl_repo *r, const char *name, struct oxl_digest
 {
         if (oxl_ref_name_check(name, NULL) < 0)
                 return NOT_FOUND;
+        struct oxl_digest tag;
         int n = try_ref(r, "refs/heads/", name, ret, err);
-        return n == NOT_FOUND ? try_ref(r, "refs/tags/", name, ret, err) : n;
+        if (n == NOT_FOUND)
+                return try_ref(r, "refs/tags/", name, ret, err);
+        if (n == 0 && try_ref(r, "refs/tags/", name, &tag, NULL) == 0)
+                oxl_repo_notice(r, name, "is both a branch and a tag: the branch is meant (refs/tags/… names the tag)");
+        return n;
 }
 
 static int resolve_digits(struct oxl_repo *r, const char *digits, struct oxl_digest *ret, struct oxl_error *err)

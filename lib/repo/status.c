@@ -8,6 +8,7 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "objects/commit.h"
+#include "repo/ignore.h"
 #include "repo/index_internal.h"
 #include "repo/worktree.h"
 
@@ -25,6 +26,8 @@ struct status {
         struct oxl_index_entry entry; /* next tracked path */
         bool has_entry;
         size_t untracked_len; /* an untracked directory of this path length is being searched for files; 0: none */
+        struct oxl_ignore *ignore;
+        size_t ignored_len; /* likewise an ignored directory with tracked files in it */
         uint64_t looked_at;
 };
 
@@ -260,11 +263,22 @@ static int visit_unreadable(struct status *s, struct oxl_walk *w, const struct o
         return r < 0 ? r : pass_over(s, item, err);
 }
 
-static int visit_directory(struct status *s, const struct oxl_walk_item *item, struct oxl_error *err)
+/* 1: @item, which is not tracked, is left out by .oxenliteignore. */
+static int is_ignored(struct status *s, const struct oxl_walk_item *item, struct oxl_error *err)
+{
+        if (s->ignored_len > 0)
+                return 1;
+        return oxl_ignore_item(s->ignore, item->path, S_ISDIR(item->st.st_mode), err);
+}
+
+static int visit_directory(struct status *s, struct oxl_walk *w, const struct oxl_walk_item *item,
+                           struct oxl_error *err)
 {
         if (item->done) {
                 if (item->path_len == s->untracked_len)
                         s->untracked_len = 0; /* nothing was found in it */
+                if (item->path_len == s->ignored_len)
+                        s->ignored_len = 0;
                 return 0;
         }
         int r = report_removed_before(s, item->path, item->path_len, err);
@@ -278,7 +292,15 @@ static int visit_directory(struct status *s, const struct oxl_walk_item *item, s
                 if (r < 0)
                         return r;
         }
-        if (s->untracked_len == 0 && !entry_is_below(s, item))
+        bool tracked = entry_is_below(s, item);
+        r = is_ignored(s, item, err);
+        if (r < 0)
+                return r;
+        if (r > 0 && !tracked)
+                oxl_walk_skip(w);
+        else if (r > 0 && s->ignored_len == 0)
+                s->ignored_len = item->path_len;
+        else if (s->untracked_len == 0 && !tracked)
                 s->untracked_len = item->path_len;
         return 0;
 }
@@ -288,7 +310,7 @@ static int visit(struct status *s, struct oxl_walk *w, const struct oxl_walk_ite
         if (item->error)
                 return visit_unreadable(s, w, item, err);
         if (S_ISDIR(item->st.st_mode) && !item->skip)
-                return visit_directory(s, item, err);
+                return visit_directory(s, w, item, err);
         int r = report_removed_before(s, item->path, item->path_len, err);
         if (r < 0)
                 return r;
@@ -296,6 +318,9 @@ static int visit(struct status *s, struct oxl_walk *w, const struct oxl_walk_ite
                 return report_tracked(s, item, err);
         if (item->skip || oxl_worktree_kind(&item->st, NULL) == OXL_ENTRY_NONE)
                 return 0; /* never stored, so nobody misses it */
+        r = is_ignored(s, item, err);
+        if (r != 0)
+                return r < 0 ? r : 0;
         if (s->untracked_len > 0)
                 return report_untracked_directory(s, w, item, err);
         return report(s, OXL_UNTRACKED, item->path, NULL, err);
@@ -328,6 +353,9 @@ static int report_worktree(struct status *s, struct oxl_error *err)
         r = next_entry(s, err);
         if (r < 0)
                 return r;
+        r = oxl_ignore_new(s->repo->worktree_fd, &s->ignore, err);
+        if (r < 0)
+                return r;
         struct oxl_walk *w;
         r = oxl_walk_new(s->repo->worktree_fd, "", &w, err);
         if (r < 0)
@@ -341,6 +369,7 @@ static int report_worktree(struct status *s, struct oxl_error *err)
 
 static void status_done(struct status *s)
 {
+        oxl_ignore_free(s->ignore);
         oxl_index_cursor_free(s->cursor);
         oxl_index_free(s->index);
 }

@@ -119,3 +119,24 @@ err_has "[repository-not-found]"
 ox 8 fsck --oxen repo --repair --from missing
 json 8 fsck --oxen good
 is 'd["error"]["code"] == "repository-not-found"'
+
+# More than the budget: nothing is touched until --force says so.
+rm -rf repo "$XDG_STATE_HOME"
+mkdir -p repo/.oxen
+printf main >repo/.oxen/HEAD
+printf 'min_version = "0.36.0"\n' >repo/.oxen/config.toml
+for id in 10 11 12 13 14 15 16 17; do
+        store "$id/666c8f5aaf946ca629d9d20c29aa6a/data" "wrong $id"
+done
+store $hello 'Hallo\n'
+tree >"$tmp/before"
+ox 4 fsck --oxen repo --repair --from good
+out_has "nothing was repaired: more than 5 items and 1 % of the versions are damaged"
+tree >"$tmp/after"
+same "$(cat "$tmp/before")" "$(cat "$tmp/after")" "the store beyond the budget"
+[ ! -e "$XDG_STATE_HOME" ] || fail "state was made beyond the budget"
+json 4 fsck --oxen repo --repair --from good
+is 'd["oxen"]["over_budget"] is True' 'all(f["size"] and f["inode"] and f["mtime"] for f in d["findings"])'
+json 5 fsck --oxen repo --repair --force --from good
+is 'd["oxen"]["over_budget"] is False' 'd["oxen"]["healed"] == "1"' 'd["oxen"]["quarantined"] == "9"'
+ox 16 fsck --oxen repo --force

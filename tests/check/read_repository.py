@@ -207,7 +207,19 @@ def read_config():
     if need(m and json.loads(data)["schema"] == "oxen-lite.config/1", "config.json is malformed"):
         seal("config", "config.json", m.group(1), m.group(2).decode())
 
+def read_pages():                                # pages of the database that no frame of the -wal replaces
+    data, wal = read("journal.db"), b""
+    if os.path.exists(os.path.join(ROOT, "journal.db-wal")):
+        wal = read("journal.db-wal")
+    replaced = {struct.unpack_from(">I", wal, at)[0] for at in range(32, len(wal) - 23, 4120)}
+    need(len(data) % 4096 == 0 and (1 in replaced or data[20] == 16), "pages of journal.db")
+    for number in set(range(1, len(data) // 4096 + 1)) - replaced:
+        page = data[4096 * number - 4096:4096 * number]
+        if any(page):
+            hash_later("journal page v1", REPO + struct.pack("<I", number) + page[:4080], lambda got, w=page[4080:].hex(), n=number: need(got[:32] == w, f"page {n} of journal.db"))
+
 def read_journal():
+    read_pages()
     with tempfile.TemporaryDirectory() as tmp:
         for name in ("journal.db", "journal.db-wal"):
             if os.path.exists(os.path.join(ROOT, name)):

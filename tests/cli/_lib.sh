@@ -175,6 +175,13 @@ root_only() {
         }
 }
 
+daemon_only() {
+        [ "${DAEMON-ON}" = ON ] || {
+                echo "skipped: built without libevent, so without oxen-lited"
+                exit 77
+        }
+}
+
 # Another user, who can read the program and $tmp.
 nobody() {
         setpriv --reuid 65534 --regid 65534 --clear-groups "$@"

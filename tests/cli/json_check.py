@@ -11,7 +11,7 @@ import pathlib
 import re
 import sys
 
-IGNORED = {"$schema", "title", "description", "$defs"}
+IGNORED = {"$schema", "title", "description", "default", "$defs"}
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 folder = pathlib.Path(sys.argv[1])
 
@@ -29,7 +29,7 @@ def is_type(value, name):
 def follow(ref):
     name, _, inner = ref.partition("#")
     node = load(name)
-    for step in inner.strip("/").split("/"):
+    for step in filter(None, inner.split("/")):
         node = node[step]
     return node
 
@@ -53,6 +53,12 @@ def errors(value, schema, at="document"):
         elif key == "pattern":
             if isinstance(value, str) and not re.search(rule.replace("$", r"\Z"), value):
                 yield f"{at}: {value!r} does not match {rule}"
+        elif key in ("minimum", "maximum"):
+            if is_type(value, "integer") and (value < rule if key == "minimum" else value > rule):
+                yield f"{at}: {value!r} is beyond the {key}, {rule}"
+        elif key in ("minLength", "maxLength"):
+            if isinstance(value, str) and (len(value) < rule if key == "minLength" else len(value) > rule):
+                yield f"{at}: the length of {value!r} is beyond {key}, {rule}"
         elif key == "items":
             for i, item in enumerate(value if isinstance(value, list) else []):
                 yield from errors(item, rule, f"{at}[{i}]")
@@ -91,7 +97,7 @@ def main():
     except (ValueError, AssertionError) as e:
         print(f"not exactly one JSON document: {e}\n{raw[:2000]!r}")
         return 1
-    command = re.fullmatch(r"oxen-lite\.([a-z]+)/1", d.get("schema", ""))
+    command = re.fullmatch(r"oxen-lite\.([a-z-]+)/1", d.get("schema", ""))
     found = list(errors(d, load(command.group(1) + ".json"))) if command else [f"schema: {d.get('schema')!r}"]
     for expression in sys.argv[3:]:
         if not eval(expression, {"d": d}):  # pylint: disable=eval-used

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# add and commit need at most 400 MiB for 100,000 tiny files, and 64 MiB for one file of 1 GiB.
+# add, commit, status and restore need at most 200 MiB for 100,000 tiny files, and 128 MiB for one file of 1 GiB (OXL_DEEP=1:
+# 6 GiB, which needs 18 GiB of disk). release-fsck-memory.sh is the same for fsck.
 # shellcheck source=tests/cli/_lib.sh
 . "$SRCDIR/tests/cli/_lib.sh"
 
@@ -26,23 +27,30 @@ for i in range(100000):
     with open(f"d{i // 1000}/f{i}", "w") as f:
         f.write(f"{i}\n")
 PYTHON
-peak 400 add -A
-peak 400 commit -m many
-peak 400 status
+peak 200 add -A
+peak 200 commit -m many
+peak 200 status
+for i in 1 2 3 4 5 6 7 8 9; do echo changed >"d$i/f${i}500"; done
+peak 200 commit -am changed
+peak 200 restore --to "$tmp/to"
+[ "$(find "$tmp/to" -type f | wc -l)" -eq 100000 ] || fail "the restored folder lacks files"
 cd ..
-rm -rf many
+rm -rf many "$tmp/to"
 
 ox init large
 cd large
-python3 - <<'PYTHON'
-import hashlib
+mib=1024
+[ "${OXL_DEEP-}" != 1 ] || mib=6144
+python3 - "$mib" <<'PYTHON'
+import hashlib, sys
 with open("large", "wb") as f:
-    for i in range(1024):
+    for i in range(int(sys.argv[1])):
         f.write(hashlib.shake_128(b"%d" % (i % 8)).digest(1 << 20) if i < 8 else b"%16d" % i * (1 << 16))
 PYTHON
-peak 64 add large
-peak 64 commit -m large
-printf x >>large
-peak 64 commit -am again
-peak 64 restore --to "$tmp/to"
+peak 128 add large
+peak 128 commit -m large
+peak 128 restore --to "$tmp/to"
 cmp large "$tmp/to/large" || fail "the restored file differs"
+rm -r "$tmp/to"
+printf x >>large
+peak 128 commit -am again

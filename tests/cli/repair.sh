@@ -81,6 +81,26 @@ ox fsck
 ox 16 fsck --apply /dev/null
 ox 8 fsck --apply ../no-such-plan
 
+# a ref and the journal gone: nobody knows, so a person says it, in the plan
+rm .oxen-lite/journal.db*
+flip .oxen-lite/refs/heads/main 7
+ox 5 fsck --repair
+out_has "proposed: 'refs/heads/main' [ref-damaged]: the operation log does not know where it pointed"
+out_has "fsck --apply"
+id=$(sed -n 's/.*that nothing names: \([0-9a-f]*\).*/\1/p' "$tmp/out")
+json 4 fsck
+python3 -c 'import json, sys
+plan = json.load(open(sys.argv[1]))
+for finding in plan["findings"]:
+    if finding["path"] == "refs/heads/main":
+        finding["choice"] = sys.argv[2]
+json.dump(plan, open(sys.argv[3], "w"))' "$tmp/out" "$id" ../plan
+ox 1 fsck --apply ../plan
+out_has "healed: 'refs/heads/main' [ref-damaged] from the choice in the plan"
+ox fsck
+ox show HEAD
+out_has "$id"
+
 # the budget
 for file in HEAD config.json index versions/packs/lookup; do
         [ ! -e ".oxen-lite/$file" ] || flip ".oxen-lite/$file" 9

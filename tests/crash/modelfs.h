@@ -32,6 +32,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "os/sys.h"
 
@@ -87,6 +88,30 @@ void modelfs_seen_free(struct modelfs_seen *seen);
 void modelfs_share_seen(struct modelfs *fs, struct modelfs_seen *seen);
 /* Notes @hash. Was it there? */
 bool modelfs_seen_before(struct modelfs_seen *seen, uint64_t hash);
+/* Each disk that the oracle is shown is noted in @seen, by content; and so are those that come after it. */
+void modelfs_count_in(struct modelfs *fs, struct modelfs_seen *seen);
+uint64_t modelfs_fresh(const struct modelfs *fs); /* how many this disk noted first */
+uint64_t modelfs_seen_count(const struct modelfs_seen *seen);
+/* Other random selections than those of seed 0. */
+void modelfs_seed(struct modelfs *fs, uint64_t seed);
+
+/*
+ * One crash again. Within the oracle, modelfs_point() says which one it is looking at (to be freed):
+ *
+ *      cut 143 acked 0 lost 138,140-142 torn 137@512
+ *
+ * after operation 143 and no acknowledgement; of what was pending these numbers did not reach the disk ("0": all did), and of 137 only
+ * the first 512 bytes. A disk of the same history that is given the point tries this crash and no other.
+ */
+char *modelfs_point(const struct modelfs *fs);
+bool modelfs_replay(struct modelfs *fs, const char *point); /* false: not a point */
+bool modelfs_replayed(const struct modelfs *fs);            /* has it come? */
+/* From now on operations are noted; at each crash that is tried, what became of them is said. */
+void modelfs_tell(struct modelfs *fs, FILE *out);
+/* The same without a crash. */
+void modelfs_tell_now(const struct modelfs *fs);
+/* Sizes and paths of all that is there; the disk is mounted. */
+void modelfs_say_tree(const struct modelfs *fs, FILE *out);
 
 /* After every operation: the process is killed, the machine goes on. */
 void modelfs_watch_kills(struct modelfs *fs, modelfs_kill_fn *kill, void *ctx);
@@ -96,6 +121,8 @@ struct modelfs *modelfs_clone(const struct modelfs *fs);
 /* The disk that is mounted, and a hash of all that it holds. */
 struct modelfs *modelfs_current(void);
 uint64_t modelfs_hash(const struct modelfs *fs);
+/* The same, and of what of it is on the disk: a sync changes it, and so does one that fails. */
+uint64_t modelfs_hash_pending(const struct modelfs *fs);
 /* Called when another boot or process takes over; for state outside the disk (SQLite's generator). */
 extern void (*modelfs_on_switch)(void);
 /* Numbers of this boot or process: different ones for the next. */

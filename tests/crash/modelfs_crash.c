@@ -6,7 +6,7 @@
 
 #include "crash/modelfs_image.h"
 
-enum { CLUSTERS_MAX = 16, NO_TEAR = -1 };
+enum { CLUSTERS_MAX = 16 };
 
 void (*modelfs_on_switch)(void);
 
@@ -62,18 +62,6 @@ void modelfs_seen_free(struct modelfs_seen *seen)
 
 /* --- one crash --------------------------------------------------------------------------------------------------- */
 
-/* The pending operations of this moment, and which of them reached the disk. */
-struct selection {
-        size_t *ops; /* indexes into the log */
-        size_t n;
-        bool *chosen;
-        size_t torn; /* index into ops of a write that was cut, or NO_TEAR */
-        size_t cut;
-};
-
-/* In words, to stderr: for people who look for the mistake. */
-static void explain(const struct modelfs *fs, const struct selection *s, const char *broken);
-
 /* What follows on the disk @next: a new boot, or a new process. */
 static void next_life(struct modelfs *next, const struct modelfs *fs)
 {
@@ -82,16 +70,21 @@ static void next_life(struct modelfs *next, const struct modelfs *fs)
         next->clock = (int64_t)next->generation * 1000000;
         next->random = 42 + next->generation * 0x9e3779b97f4a7c15U;
         next->watch.limits = fs->watch.limits;
+        next->watch.counted = fs->watch.counted;
 }
 
-static void judge(struct modelfs *fs, struct mimage *state, const struct selection *s)
+static void judge(struct modelfs *fs, struct mimage *state, const struct mselection *s)
 {
         struct mwatch *w = &fs->watch;
-        if (modelfs_seen_before(w->seen, mimage_hash(state) + 0x9e3779b97f4a7c15U * w->acked)) {
+        uint64_t hash = mimage_hash(state);
+        if (modelfs_seen_before(w->seen, hash + 0x9e3779b97f4a7c15U * w->acked) && !w->replay.point) {
                 mimage_done(state);
                 return;
         }
         w->states++;
+        if (w->counted)
+                w->fresh += !modelfs_seen_before(w->counted, hash);
+        w->at = s;
         struct modelfs *crashed = modelfs_new(fs->profile);
         next_life(crashed, fs);
         mimage_done(&crashed->base);
@@ -103,6 +96,7 @@ static void judge(struct modelfs *fs, struct mimage *state, const struct selecti
         modelfs_mount(crashed);
         switched();
         const char *broken = w->oracle(w->ctx, w->acked);
+        w->at = NULL;
         modelfs_free(crashed);
         modelfs_mount(fs);
         oxl_sys = sys;
@@ -113,7 +107,6 @@ static void judge(struct modelfs *fs, struct mimage *state, const struct selecti
                 return;
         w->first = broken;
         w->first_op = fs->ops;
-        explain(fs, s, broken);
 }
 
 /* P2: a name operation counts only if all pending ones before it were chosen. */
@@ -123,7 +116,7 @@ static bool allowed(const struct modelfs *fs, const struct mop *op, bool names_s
         return fs->profile != MODELFS_P2 || !is_name || !names_stopped;
 }
 
-static void crash(struct modelfs *fs, const struct selection *s)
+static void crash(struct modelfs *fs, const struct mselection *s)
 {
         struct mimage state;
         if (fs->watch.first && fs->watch.stop_at_first)
@@ -147,18 +140,19 @@ static void crash(struct modelfs *fs, const struct selection *s)
                 if (!op->lost)
                         mimage_apply(&state, op, torn);
         }
+        modelfs_say_log(fs, s);
         judge(fs, &state, s);
 }
 
 /* --- which crashes ------------------------------------------------------------------------------------------------ */
 
-static void choose_all(struct selection *s, bool chosen)
+static void choose_all(struct mselection *s, bool chosen)
 {
         for (size_t i = 0; i < s->n; i++)
                 s->chosen[i] = chosen;
 }
 
-static void try_subsets(struct modelfs *fs, struct selection *s)
+static void try_subsets(struct modelfs *fs, struct mselection *s)
 {
         for (uint64_t bits = 0; bits < (uint64_t)1 << s->n; bits++) {
                 for (size_t i = 0; i < s->n; i++)
@@ -167,7 +161,7 @@ static void try_subsets(struct modelfs *fs, struct selection *s)
         }
 }
 
-static void try_prefixes(struct modelfs *fs, struct selection *s)
+static void try_prefixes(struct modelfs *fs, struct mselection *s)
 {
         for (size_t n = 0; n <= s->n; n++) {
                 for (size_t i = 0; i < s->n; i++)
@@ -177,7 +171,7 @@ static void try_prefixes(struct modelfs *fs, struct selection *s)
 }
 
 /* All but one, only one, all but two. */
-static void try_few(struct modelfs *fs, struct selection *s)
+static void try_few(struct modelfs *fs, struct mselection *s)
 {
         for (size_t i = 0; i < s->n; i++) {
                 choose_all(s, false);
@@ -202,7 +196,7 @@ static uint64_t next_random(uint64_t *state)
         return z ^ z >> 31;
 }
 
-static void try_random(struct modelfs *fs, struct selection *s)
+static void try_random(struct modelfs *fs, struct mselection *s)
 {
         for (unsigned tries = 0; tries < fs->watch.limits.random; tries++) {
                 for (size_t i = 0; i < s->n; i++)
@@ -212,7 +206,7 @@ static void try_random(struct modelfs *fs, struct selection *s)
 }
 
 /* Each pending write in turn reaches the disk in part. */
-static void try_torn(struct modelfs *fs, struct selection *s)
+static void try_torn(struct modelfs *fs, struct mselection *s)
 {
         choose_all(s, true);
         for (size_t i = 0; i < s->n; i++) {
@@ -223,11 +217,11 @@ static void try_torn(struct modelfs *fs, struct selection *s)
                 for (s->cut = MODELFS_SECTOR; s->cut < op->n; s->cut += MODELFS_SECTOR)
                         crash(fs, s);
         }
-        s->torn = (size_t)NO_TEAR;
+        s->torn = MODELFS_NO_TEAR;
 }
 
 /* Which cluster each pending operation belongs to; their number. */
-static size_t find_clusters(const struct modelfs *fs, const struct selection *s, size_t *ret)
+static size_t find_clusters(const struct modelfs *fs, const struct mselection *s, size_t *ret)
 {
         size_t n = 0;
         for (size_t i = 0; i < s->n; i++) {
@@ -241,7 +235,7 @@ static size_t find_clusters(const struct modelfs *fs, const struct selection *s,
         return n;
 }
 
-static void try_clusters(struct modelfs *fs, struct selection *s)
+static void try_clusters(struct modelfs *fs, struct mselection *s)
 {
         size_t *cluster = mfs_alloc(s->n * sizeof *cluster), n = find_clusters(fs, s, cluster);
         unsigned max = fs->watch.limits.clusters < CLUSTERS_MAX ? fs->watch.limits.clusters : CLUSTERS_MAX;
@@ -255,7 +249,7 @@ static void try_clusters(struct modelfs *fs, struct selection *s)
         free(cluster);
 }
 
-static void try_selections(struct modelfs *fs, struct selection *s)
+static void try_selections(struct modelfs *fs, struct mselection *s)
 {
         if (fs->profile == MODELFS_P5) {
                 try_prefixes(fs, s);
@@ -273,13 +267,16 @@ static void try_selections(struct modelfs *fs, struct selection *s)
 
 static void try_power_cuts(struct modelfs *fs)
 {
-        struct selection s = { .torn = (size_t)NO_TEAR };
+        struct mselection s = { .torn = MODELFS_NO_TEAR };
         s.ops = mfs_alloc(fs->log_n * sizeof *s.ops);
         s.chosen = mfs_alloc(fs->log_n * sizeof *s.chosen);
         for (size_t i = 0; i < fs->log_n; i++)
                 if (!fs->log[i].durable && !fs->log[i].lost)
                         s.ops[s.n++] = i;
-        try_selections(fs, &s);
+        if (!fs->watch.replay.point)
+                try_selections(fs, &s);
+        else if (modelfs_replay_now(fs, &s))
+                crash(fs, &s);
         free(s.ops);
         free(s.chosen);
 }
@@ -310,72 +307,6 @@ void modelfs_try_crashes(struct modelfs *fs)
         fs->watch.active = true;
 }
 
-/* --- in words ------------------------------------------------------------------------------------------------------ */
-
-static void path_of(const struct mimage *im, uint32_t ino, char *ret, size_t size)
-{
-        ret[0] = 0;
-        for (uint32_t at = ino; at != MODELFS_ROOT;) {
-                uint32_t dir = 0;
-                const char *name = NULL;
-                for (uint32_t i = 1; i < im->n && !name; i++)
-                        for (size_t k = 0; k < im->inodes[i]->n && !name; k++)
-                                if (im->inodes[i]->entries[k].ino == at)
-                                        dir = i, name = im->inodes[i]->entries[k].name->text;
-                char longer[512];
-                if (!name) {
-                        snprintf(ret, size, "(inode %u)", at);
-                        return;
-                }
-                if (snprintf(longer, sizeof longer, "/%s%s", name, ret) >= (int)sizeof longer)
-                        return;
-                snprintf(ret, size, "%s", longer);
-                at = dir;
-        }
-}
-
-static void op_text(const struct modelfs *fs, const struct mop *op, char *ret, size_t size)
-{
-        static const char *const kinds[] = { "write", "size", "attr", "add", "del", "rename" };
-        char a[512] = "", b[512] = "";
-        if (op->kind < MOP_ADD) {
-                path_of(&fs->now, op->ino, a, sizeof a);
-                snprintf(ret, size, "%s %s at %llu, %zu bytes", kinds[op->kind], a, (unsigned long long)op->at, op->n);
-                return;
-        }
-        path_of(&fs->now, op->dir, a, sizeof a);
-        if (op->dir2)
-                path_of(&fs->now, op->dir2, b, sizeof b);
-        snprintf(ret, size, "%s %s/%s%s%s%s%s", kinds[op->kind], a, op->name, op->name2 ? " to " : "", b,
-                 op->name2 ? "/" : "", op->name2 ? op->name2 : "");
-}
-
-char *modelfs_last(const struct modelfs *fs)
-{
-        char *text = mfs_alloc(1200);
-        char path[512] = "";
-        if (fs->last_is_sync && fs->last_synced)
-                path_of(&fs->now, fs->last_synced, path, sizeof path);
-        if (fs->last_is_sync)
-                snprintf(text, 1200, "sync %s", path);
-        else if (fs->log_n > 0)
-                op_text(fs, &fs->log[fs->log_n - 1], text, 1200);
-        return text;
-}
-
-static void explain(const struct modelfs *fs, const struct selection *s, const char *broken)
-{
-        if (!getenv("OXL_CRASH_EXPLAIN"))
-                return;
-        fprintf(stderr, "generation %u, after operation %llu: %s; not yet durable, * reached the disk:\n",
-                fs->generation, (unsigned long long)fs->ops, broken);
-        for (size_t i = 0; i < s->n; i++) {
-                char text[1200];
-                op_text(fs, &fs->log[s->ops[i]], text, sizeof text);
-                fprintf(stderr, "  %c %s%s\n", s->chosen[i] ? '*' : ' ', text, s->torn == i ? " (torn)" : "");
-        }
-}
-
 /* --- the log ------------------------------------------------------------------------------------------------------ */
 
 void modelfs_do(struct modelfs *fs, struct mop op)
@@ -384,9 +315,10 @@ void modelfs_do(struct modelfs *fs, struct mop op)
                 fs->log_cap = fs->log_cap ? fs->log_cap * 2 : 64;
                 fs->log = mfs_grow(fs->log, fs->log_cap * sizeof *fs->log);
         }
+        op.number = ++fs->ops;
         fs->log[fs->log_n++] = op;
-        fs->ops++;
         fs->last_is_sync = false;
+        modelfs_note_op(fs, &op);
         mimage_apply(&fs->now, &op, SIZE_MAX);
         modelfs_try_crashes(fs);
 }
@@ -443,6 +375,8 @@ struct modelfs *modelfs_clone(const struct modelfs *fs)
         mimage_copy(&c->base, &fs->base);
         mimage_copy(&c->now, &fs->now);
         next_life(c, fs);
+        c->ops = fs->ops; /* what is pending keeps its number */
+        modelfs_words_copy(c, fs);
         c->last_is_sync = fs->last_is_sync;
         c->last_synced = fs->last_synced;
         c->log = mfs_alloc(fs->log_n * sizeof *c->log);
@@ -501,6 +435,26 @@ void modelfs_share_seen(struct modelfs *fs, struct modelfs_seen *seen)
         fs->watch.seen = seen;
 }
 
+void modelfs_count_in(struct modelfs *fs, struct modelfs_seen *seen)
+{
+        fs->watch.counted = seen;
+}
+
+uint64_t modelfs_fresh(const struct modelfs *fs)
+{
+        return fs->watch.fresh;
+}
+
+uint64_t modelfs_seen_count(const struct modelfs_seen *seen)
+{
+        return seen->n;
+}
+
+void modelfs_seed(struct modelfs *fs, uint64_t seed)
+{
+        fs->watch.random += seed;
+}
+
 struct modelfs *modelfs_current(void)
 {
         return modelfs_mounted;
@@ -509,6 +463,14 @@ struct modelfs *modelfs_current(void)
 uint64_t modelfs_hash(const struct modelfs *fs)
 {
         return mimage_hash(&fs->now);
+}
+
+uint64_t modelfs_hash_pending(const struct modelfs *fs)
+{
+        uint64_t h = mimage_hash(&fs->now) + 0x9e3779b97f4a7c15U * mimage_hash(&fs->base);
+        for (size_t i = 0; i < fs->log_n; i++)
+                h = (h ^ (fs->log[i].number * 2 + fs->log[i].durable)) * 0x100000001b3U;
+        return h;
 }
 
 uint64_t modelfs_generation(const struct modelfs *fs)

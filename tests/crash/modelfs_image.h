@@ -3,7 +3,11 @@
 #ifndef OXL_TESTS_MODELFS_IMAGE_H
 #define OXL_TESTS_MODELFS_IMAGE_H
 
+#include <stdio.h>
+
 #include "crash/modelfs.h"
+
+#define MODELFS_NO_TEAR SIZE_MAX
 
 enum { MODELFS_ROOT = 1, MODELFS_PAGE = 4096, MODELFS_SECTOR = 512 };
 
@@ -64,6 +68,7 @@ struct mop {
         uid_t uid;
         gid_t gid;
         struct timespec mtime;
+        uint64_t number; /* among the operations of this disk */
         bool durable, lost;
 };
 
@@ -95,12 +100,41 @@ struct modelfs_seen {
         size_t n, cap;
 };
 
+/* The pending operations of this moment, and which of them reached the disk. */
+struct mselection {
+        size_t *ops; /* indexes into the log */
+        size_t n;
+        bool *chosen;
+        size_t torn; /* index into ops of a write that was cut, or MODELFS_NO_TEAR */
+        size_t cut;
+};
+
+/* The one crash that is tried, when a point was given: see modelfs_replay(). */
+struct mreplay {
+        char *point;
+        const char *lost; /* within point: numbers and ranges */
+        uint64_t op, torn, cut;
+        unsigned acked;
+        bool done;
+};
+
+/* What happened since the watching began, in words, by number of the operation. */
+struct mtold {
+        FILE *out;
+        char **line;
+        uint64_t first; /* number of line[0] */
+        size_t n;
+};
+
 struct mwatch {
         modelfs_oracle_fn *oracle;
         void *ctx;
+        const struct mselection *at; /* while the oracle looks at it */
+        struct modelfs_seen *counted;
+        struct mreplay replay;
         bool active, stop_at_first;
         unsigned acked;
-        uint64_t states, violations;
+        uint64_t states, fresh, violations;
         const char *first;
         uint64_t first_op;
         struct modelfs_seen own_seen, *seen;
@@ -135,6 +169,7 @@ struct modelfs {
         struct mlock *locks;
         size_t locks_n;
         struct mwatch watch;
+        struct mtold told;
         unsigned fail_sync;
         unsigned generation; /* boots and deaths before this one: nothing random is drawn twice */
         uint64_t random;
@@ -150,6 +185,18 @@ extern struct modelfs *modelfs_mounted;
 /* Logs and applies one operation (taking its memory), then tries the crashes. */
 void modelfs_do(struct modelfs *fs, struct mop op);
 void modelfs_try_crashes(struct modelfs *fs);
+
+/* --- modelfs_words.c --- */
+
+/* Notes the operation that just came. */
+void modelfs_note_op(struct modelfs *fs, const struct mop *op);
+void modelfs_note_sync(struct modelfs *fs, bool failed);
+/* Says what was noted, and what became of it in crash @s (NULL: in a kill). */
+void modelfs_say_log(const struct modelfs *fs, const struct mselection *s);
+void modelfs_words_copy(struct modelfs *fs, const struct modelfs *from);
+void modelfs_words_done(struct modelfs *fs);
+/* Is this moment the one of the point, and had it not come yet? Then @s says which operations reached the disk. */
+bool modelfs_replay_now(struct modelfs *fs, struct mselection *s);
 
 /* Moves into the base what is durable and comes after nothing pending in the same inode or directory. */
 void modelfs_fold(struct modelfs *fs);

@@ -144,6 +144,7 @@ void modelfs_free(struct modelfs *fs)
         free(fs->log);
         free(fs->locks);
         free(fs->watch.own_seen.hash);
+        modelfs_words_done(fs);
         free(fs);
 }
 
@@ -711,6 +712,7 @@ static int sync_ops(uint32_t ino, bool data_only)
         fs->ops++;
         fs->last_is_sync = true;
         fs->last_synced = ino;
+        modelfs_note_sync(fs, failing);
         modelfs_fold(fs);
         modelfs_try_crashes(fs);
         return failing ? fail(EIO) : 0;
@@ -837,6 +839,14 @@ static int m_nanosleep(const struct timespec *time, struct timespec *ret)
         return 0;
 }
 
+/* No file of the model is foreign. */
+static int m_setlease(int fd, int type)
+{
+        (void)fd, (void)type;
+        errno = EINVAL;
+        return -1;
+}
+
 static int m_uname(struct utsname *ret)
 {
         *ret = (struct utsname){ .sysname = "Linux", .release = "6.1.0", .machine = "model" };
@@ -875,6 +885,7 @@ const struct oxl_sys modelfs_sys = {
         .fadvise = m_fadvise,
         .ficlone = m_ficlone,
         .ofd_lock = m_ofd_lock,
+        .setlease = m_setlease,
         .getrandom = m_getrandom,
         .uname = m_uname,
         .clock_gettime = m_clock_gettime,

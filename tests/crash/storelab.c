@@ -4,16 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-#include <oxenlite/check.h>
+#include <oxenlite/repair.h>
 
 #include "base/cleanup.h"
 #include "crash/modelvfs.h"
 #include "crash/storelab.h"
 
-enum { TEXT_BYTES = 512, CONTENT_MAX = 20000 };
+enum { TEXT_BYTES = 512, CONTENT_MAX = 20000, LINE_BYTES = 3000 };
 
 static char said[TEXT_BYTES]; /* the last violation that has facts in it */
 
@@ -95,9 +94,25 @@ bool lab_commit(struct oxl_repo *r, unsigned version, bool all)
         return oxl_repo_commit(r, &options, &result, NULL) == 0;
 }
 
+static const char *repair(void)
+{
+        const struct oxl_repair_options options = { .force = true };
+        struct oxl_repair_result result;
+        cleanup_error struct oxl_error err = OXL_ERROR_INIT;
+        if (oxl_repair_run(LAB_TREE, NULL, &options, NULL, NULL, NULL, &result, &err) < 0)
+                return say_error("O5: repair fails", &err);
+        return result.left || result.failed || result.after.findings ? "O5: repair leaves damage" : NULL;
+}
+
+bool lab_repair(void)
+{
+        return !repair();
+}
+
 void lab_ack(struct lab *l)
 {
         l->acked++;
+        modelfs_count_in(l->fs, l->plan.counted); /* what came before may not have been judged */
         modelfs_ack(l->fs);
 }
 
@@ -344,11 +359,15 @@ static const char *check_leftovers(void)
         return text[0] ? say("O3: left over", text) : NULL;
 }
 
+static FILE *talks(const struct lab *l);
+
 static void count_recovered(void *ctx, const struct oxl_recovered *r)
 {
         struct lab *l = ctx;
-        (void)r;
+        FILE *out = talks(l);
         l->recovered_intents++;
+        if (out)
+                fprintf(out, "        %s %s: %s\n", r->verb, r->outcome, r->why);
 }
 
 static const char *recover(struct lab *l)
@@ -418,21 +437,40 @@ static const char *check_recovered(struct lab *l, unsigned acked)
 
 static const char *boot(void *ctx, unsigned acked);
 
+/* Keeps the point: the disk of this recovery is gone when the line is written. */
+static const char *boot_again(void *ctx, unsigned acked)
+{
+        struct lab *l = ctx;
+        const char *broken = boot(ctx, acked);
+        if (broken && !l->inner_point)
+                l->inner_point = modelfs_point(l->inner_fs);
+        return broken;
+}
+
 /* A second crash at every operation of recovery. */
 static const char *recover_watched(struct lab *l, unsigned acked)
 {
         struct modelfs *disk = modelfs_current();
+        const char *again = l->plan.replay ? l->plan.replay->again : NULL;
+        l->inner_fs = disk;
         modelfs_share_seen(disk, l->inner);
         modelfs_set_acked(disk, acked);
         if (l->plan.stop_at_first)
                 modelfs_stop_at_first(disk);
         modelfs_limit(disk, (struct modelfs_limits){ .exhaustive = 3, .clusters = l->plan.quick ? 0 : 6 });
+        modelfs_seed(disk, l->plan.seed);
+        modelfs_count_in(disk, l->plan.counted);
+        if (again && !modelfs_replay(disk, again))
+                return "there is no such second crash";
         l->depth++;
-        modelfs_watch(disk, boot, l);
+        modelfs_watch(disk, boot_again, l);
         const char *broken = recover(l);
         modelfs_unwatch(disk);
         l->depth--;
         l->inner_states += modelfs_states(disk);
+        l->again += modelfs_fresh(disk);
+        if (again && !modelfs_replayed(disk))
+                l->replayed = false;
         return modelfs_first_violation(disk) ? modelfs_first_violation(disk) : broken;
 }
 
@@ -449,153 +487,133 @@ static const char *make_again(void)
         return oxl_repo_init(LAB_TREE, OXL_ALGO_BLAKE3, &err) < 0 ? say_error("O5: init fails", &err) : NULL;
 }
 
+static bool sampled(const struct lab *l)
+{
+        const struct lab_point *point = l->plan.replay;
+        if (l->depth > 0)
+                return false;
+        if (point)
+                return point->again || point->watched;
+        return l->plan.nested && modelfs_hash(modelfs_current()) % (l->plan.sample ? l->plan.sample : 1) == 0;
+}
+
+/* The crash that a replay is about, or one on the way to it. */
+static FILE *talks(const struct lab *l)
+{
+        const struct lab_point *point = l->plan.replay;
+        return point && (l->depth > 0 || !point->again) ? point->out : NULL;
+}
+
+static void say_found(const struct lab *l)
+{
+        FILE *out = talks(l);
+        if (!out)
+                return;
+        fprintf(out, "\nwhat the next process finds:\n");
+        modelfs_say_tree(modelfs_current(), out);
+}
+
+static const char *recover_aloud(struct lab *l, bool watched, unsigned acked)
+{
+        FILE *out = talks(l);
+        struct modelfs *disk = modelfs_current();
+        if (out)
+                fprintf(out, "\nrecovery:\n");
+        if (l->plan.replay)
+                modelfs_tell(disk, l->plan.replay->out);
+        const char *broken = watched ? recover_watched(l, acked) : recover(l);
+        if (out) {
+                if (!watched)
+                        modelfs_tell_now(disk);
+                fprintf(out, "\nafter recovery:\n");
+                modelfs_say_tree(disk, out);
+        }
+        return broken;
+}
+
 static const char *boot(void *ctx, unsigned acked)
 {
         struct lab *l = ctx;
-        bool nested = l->depth == 0 && l->plan.nested &&
-                      modelfs_hash(modelfs_current()) % (l->plan.sample ? l->plan.sample : 1) == 0;
+        bool watched = sampled(l);
         if (l->w->from_first_ack && acked == 0)
                 return NULL;
         l->boots++;
+        l->watched = watched;
+        say_found(l);
         if (l->w->no_repo && acked == 0 && !repo_is_there())
                 return make_again() ? said : check_recovered(l, acked);
-        const char *broken = l->plan.profile == MODELFS_P1 ? NULL : check_reading(l, acked, false);
+        const bool damaged = l->w->damaged && acked == 0;
+        const char *broken = l->plan.profile == MODELFS_P1 || damaged ? NULL : check_reading(l, acked, false);
         if (!broken && l->w->before)
                 broken = l->w->before(l, acked);
         if (!broken)
-                broken = nested ? recover_watched(l, acked) : recover(l);
-        return broken ? broken : check_recovered(l, acked);
+                broken = recover_aloud(l, watched, acked);
+        if (!broken && damaged)
+                broken = repair();
+        bool second = l->depth == 0 && l->plan.replay && l->plan.replay->again;
+        return broken || second ? broken : check_recovered(l, acked);
 }
 
-static void violated(struct lab *l, const char *broken, uint64_t op)
+/* Keeps the facts, and the line: the disk only keeps the pointer. @outer: what came before the crash. */
+static void violated(struct lab *l, const char *broken, uint64_t op, const char *outer)
 {
-        static char kept[TEXT_BYTES];
+        static char kept[TEXT_BYTES], line[LINE_BYTES];
         l->violations++;
         if (l->first)
                 return;
         snprintf(kept, sizeof kept, "%s", broken);
         l->first = kept;
         l->first_op = op;
+        l->line = line;
+        size_t n = lab_begin_line(l, line, sizeof line);
+        n += (size_t)snprintf(line + n, sizeof line - n, "/%s", outer);
+        if (l->inner_point)
+                snprintf(line + n, sizeof line - n, "/%s", l->inner_point);
+        else if (l->watched)
+                snprintf(line + n, sizeof line - n, "/watched");
 }
 
-/* Keeps the facts: the disk only keeps the pointer. */
-static const char *boot_outside(void *ctx, unsigned acked)
+const char *lab_boot(void *ctx, unsigned acked)
 {
         struct lab *l = ctx;
         const char *broken = boot(ctx, acked);
-        if (broken)
-                violated(l, broken, modelfs_ops(l->fs));
+        if (!broken)
+                return NULL;
+        cleanup_free char *point = modelfs_point(l->fs);
+        violated(l, broken, modelfs_ops(l->fs), point);
         return broken;
 }
 
-static void killed(void *ctx, struct modelfs *clone, uint64_t op)
+/* Is this kill to be looked at? */
+static bool kill_wanted(struct lab *l, const struct modelfs *clone, uint64_t op)
+{
+        if (l->plan.replay)
+                return l->plan.replay->kill == op && !l->replayed;
+        if (l->first && l->plan.stop_at_first)
+                return false;
+        return op % (l->plan.sample ? l->plan.sample : 1) == 0 &&
+               !modelfs_seen_before(l->killed, modelfs_hash_pending(clone) + l->acked);
+}
+
+void lab_killed(void *ctx, struct modelfs *clone, uint64_t op)
 {
         struct lab *l = ctx;
-        bool done = l->first && l->plan.stop_at_first;
-        /* where nothing but bytes of one file came, the first and the last time say it all */
-        if (!done && op % (l->plan.sample ? l->plan.sample : 1) == 0 &&
-            !modelfs_seen_before(l->killed, modelfs_hash(clone) + l->acked)) {
+        if (kill_wanted(l, clone, op)) {
+                char outer[32];
+                l->replayed = true;
                 l->boots++;
+                l->watched = false;
+                say_found(l);
                 const char *broken = l->w->no_repo && !repo_is_there() ? make_again() : NULL;
                 if (!broken)
-                        broken = recover_watched(l, l->acked);
-                if (!broken)
+                        broken = recover_aloud(l, true, l->acked);
+                if (!broken && l->w->damaged && l->acked == 0)
+                        broken = repair();
+                if (!broken && !(l->plan.replay && l->plan.replay->again))
                         broken = check_recovered(l, l->acked);
+                snprintf(outer, sizeof outer, "kill %llu", (unsigned long long)op);
                 if (broken)
-                        violated(l, broken, op);
+                        violated(l, broken, op, outer);
         }
         modelfs_free(clone);
-}
-
-/* --- one workload ------------------------------------------------------------------------------------------------------ */
-
-static struct modelfs_limits outer_limits(const struct lab_plan *plan, bool heavy)
-{
-        if (getenv("OXL_DEEP"))
-                return (struct modelfs_limits){
-                        .exhaustive = 8, .clusters = 9, .random = 64, .pairs = true, .torn = true
-                };
-        if (plan->quick || heavy)
-                return (struct modelfs_limits){ .exhaustive = 3, .clusters = 0 };
-        return (struct modelfs_limits){ .exhaustive = 5, .clusters = 6, .random = 8, .torn = true };
-}
-
-static bool prepare(struct lab *l)
-{
-        enum oxl_mutant mutant = oxl_mutant;
-        oxl_mutant =
-                mutant == OXL_MUTANT_JOURNAL_DELETE ? mutant : OXL_MUTANT_NONE; /* it decides when the file is made */
-        bool ok = modelfs_put_dir("/tmp") && modelfs_put_dir(LAB_TREE);
-        oxl_mutant = mutant;
-        return ok && (!l->w->setup || l->w->setup(l));
-}
-
-static double now(void)
-{
-        struct timespec t;
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-        return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-static void watch(struct lab *l)
-{
-        modelfs_limit(l->fs, outer_limits(&l->plan, l->w->heavy));
-        if (l->plan.stop_at_first)
-                modelfs_stop_at_first(l->fs);
-        if (l->plan.kills)
-                modelfs_watch_kills(l->fs, killed, l);
-        else
-                modelfs_watch(l->fs, boot_outside, l);
-}
-
-struct lab_result lab_run(const struct lab_workload *w, const struct lab_plan *plan)
-{
-        struct lab l = { .w = w, .plan = *plan };
-        struct lab_result ret = { 0 };
-        double begin = now();
-        l.recovered = modelfs_seen_new(), l.inner = modelfs_seen_new(), l.killed = modelfs_seen_new();
-        l.fs = modelfs_new(plan->profile);
-        if (w->network)
-                modelfs_set_network(l.fs);
-        modelfs_mount(l.fs);
-        oxl_mutant = plan->mutant;
-        if (prepare(&l) && l.fs) {
-                watch(&l);
-                ret.ran = w->run(&l);
-                modelfs_unwatch(l.fs);
-                ret.states = modelfs_states(l.fs) + l.inner_states;
-                ret.descriptors = modelfs_open_descriptors(l.fs);
-        }
-        oxl_mutant = OXL_MUTANT_NONE;
-        ret.boots = l.boots;
-        ret.looked = l.looked;
-        ret.violations = l.violations;
-        ret.first = l.first;
-        ret.first_op = l.first_op;
-        ret.seconds = now() - begin;
-        modelfs_free(l.fs);
-        modelfs_seen_free(l.recovered), modelfs_seen_free(l.inner), modelfs_seen_free(l.killed);
-        return ret;
-}
-
-void lab_print(const char *kind, const struct lab_workload *w, const struct lab_result *r)
-{
-        printf("%-5s %-26s %7llu states, %5llu after recovery, %5.0f a second, %llu violations%s%s\n", kind, w->name,
-               (unsigned long long)r->states, (unsigned long long)r->looked, (double)r->states / (r->seconds + 0.001),
-               (unsigned long long)r->violations, r->first ? ": " : "", r->first ? r->first : "");
-        fflush(stdout);
-}
-
-/* Freed memory would be kept back for longer than our many small repositories are worth: twice as fast. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-        return "malloc_context_size=3:quarantine_size_mb=1:thread_local_quarantine_size_kb=64";
-}
-
-void lab_begin(void)
-{
-        setenv("TMPDIR", "/tmp", 1);
-        setenv("TZ", "UTC", 1);
-        modelvfs_register();
 }

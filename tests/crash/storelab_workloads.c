@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <oxenlite/verbs.h>
+
 #include "base/cleanup.h"
 #include "crash/storelab.h"
 #include "repo/repo.h"
@@ -487,7 +489,255 @@ static const char *removed_stays_removed(struct lab *l, unsigned acked)
         return acked > 0 && there ? "O3: a temp is back that recovery had removed" : NULL;
 }
 
+/* --- repair ---------------------------------------------------------------------------------------------------------------- */
+
+enum { DAMAGED_MAX = 1 << 18 };
+
+static char damaged[DAMAGED_MAX]; /* what the damaged file held when the repair began */
+static size_t damaged_bytes;
+
+/* Flips a bit at @at (from the end when negative) of @path. */
+static bool damage(const char *path, long at)
+{
+        ssize_t n = modelfs_get(path, damaged, sizeof damaged);
+        size_t byte = at < 0 ? (size_t)(n + at) : (size_t)at;
+        if (n < 0 || (size_t)n == sizeof damaged || byte >= (size_t)n)
+                return false;
+        damaged_bytes = (size_t)n;
+        damaged[byte] = (char)(damaged[byte] ^ 1);
+        struct stat st;
+        return oxl_sys->fstatat(AT_FDCWD, path, &st, 0) == 0 &&
+               modelfs_put(path, damaged, damaged_bytes, st.st_mode & 0777);
+}
+
+static void find_damaged(void *ctx, const char *path)
+{
+        static char bytes[DAMAGED_MAX];
+        struct stat st;
+        if (*(bool *)ctx || oxl_sys->fstatat(AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+            (size_t)st.st_size != damaged_bytes)
+                return;
+        *(bool *)ctx = modelfs_get(path, bytes, sizeof bytes) == (ssize_t)damaged_bytes &&
+                       memcmp(bytes, damaged, damaged_bytes) == 0;
+}
+
+/* A repair deletes nothing: the damaged file is in its place or in quarantine. */
+static const char *damaged_is_kept(struct lab *l, unsigned acked)
+{
+        bool there = false;
+        (void)l, (void)acked;
+        modelfs_each(modelfs_current(), find_damaged, &there);
+        return there ? NULL : "O2: the damaged file is neither in its place nor in quarantine";
+}
+
+static bool run_repair(struct lab *l)
+{
+        bool ok = lab_repair();
+        lab_ack(l);
+        return ok;
+}
+
+/* A record of the only pack: its content is in the working tree as well. */
+static bool setup_pack_damaged(struct lab *l)
+{
+        char path[PATH_BYTES] = "";
+        if (!setup_committed(l))
+                return false;
+        modelfs_each(modelfs_current(), find_pack_of_intent, path);
+        return settled(l, damage(path, 200));
+}
+
+/* The beginning: every record is whole. */
+static bool setup_pack_header_damaged(struct lab *l)
+{
+        char path[PATH_BYTES] = "";
+        if (!setup_committed(l))
+                return false;
+        modelfs_each(modelfs_current(), find_pack_of_intent, path);
+        return settled(l, damage(path, 1));
+}
+
+static void find_loose(void *ctx, const char *path)
+{
+        struct stat st;
+        if (strstr(path, "/versions/files/") && oxl_sys->fstatat(AT_FDCWD, path, &st, 0) == 0 && S_ISREG(st.st_mode))
+                snprintf(ctx, PATH_BYTES, "%s", path);
+}
+
+static bool commit_large(struct lab *l)
+{
+        return setup_large(l) && with_repo(add_all, l) && with_repo(commit_2, l);
+}
+
+/* A large file's blob: it is healed from the working tree. */
+static bool setup_blob_damaged(struct lab *l)
+{
+        char path[PATH_BYTES] = "";
+        if (!commit_large(l))
+                return false;
+        modelfs_each(modelfs_current(), find_loose, path);
+        return settled(l, damage(path, -5));
+}
+
+static bool setup_index_damaged(struct lab *l)
+{
+        return settled(l, setup_changed(l) && damage(LAB_REPO "/index", -5));
+}
+
+/* Adding the same bytes heals a damaged blob. */
+static bool setup_blob_damaged_and_staged(struct lab *l)
+{
+        static const struct lab_file same = { "again", 6, 9000 };
+        return setup_blob_damaged(l) && settled(l, lab_put(&same));
+}
+
+/* --- one sync fails -------------------------------------------------------------------------------------------------- */
+
+/* One sync of the commit fails, its pages are lost; another process does it again. An aborted commit may leave the new
+ * index (lib/repo/commit.c), so status is not looked at. */
+enum { JOURNAL_SYNC = 4 }; /* the intent's: before anything moved, so status is looked at when it fails */
+
+static bool run_failing(struct lab *l)
+{
+        modelfs_fail_sync(l->fs, l->plan.failing_sync ? l->plan.failing_sync : JOURNAL_SYNC);
+        bool ok = with_repo(commit_2_all, l);
+        l->sync_failed = !modelfs_sync_will_fail(l->fs);
+        modelfs_fail_sync(l->fs, 0);
+        if (!ok)
+                ok = with_repo(commit_2_all, l) ||
+                     run_recover_only(); /* "nothing to commit": the first one had come far enough */
+        lab_ack(l);
+        return ok;
+}
+
 /* --- the table ---------------------------------------------------------------------------------------------------------- */
+
+/* --- branches, undo ---------------------------------------------------------------------------------------------------- */
+
+static bool go(struct oxl_repo *r, const char *name, bool create)
+{
+        const struct oxl_switch_options options = { .create = create };
+        struct oxl_switch_result result;
+        return oxl_repo_switch(r, name, &options, &result, NULL) == 0;
+}
+
+static bool new_topic(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_digest id;
+        (void)l;
+        return oxl_repo_branch_create(r, "spare", NULL, &id, NULL) == 0 && go(r, "topic", true);
+}
+
+static bool to_main(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return go(r, "main", false);
+}
+
+static bool to_topic(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return go(r, "topic", false);
+}
+
+/* Version 1 is main, version 2 is topic; HEAD is main. */
+static bool setup_branches(struct lab *l)
+{
+        return settled(l, setup_committed(l) && with_repo(new_topic, l) && put_2(l) && with_repo(add_all, l) &&
+                                  with_repo(commit_2, l) && with_repo(to_main, l));
+}
+
+static bool run_switch(struct lab *l)
+{
+        bool ok = with_repo(to_topic, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool undo(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_undo_result result;
+        (void)l;
+        return oxl_repo_undo(r, 0, &result, NULL) == 0;
+}
+
+static bool setup_switched_back(struct lab *l)
+{
+        return settled(l, setup_branches(l) && with_repo(to_topic, l) && with_repo(undo, l));
+}
+
+static bool setup_commit_undone(struct lab *l)
+{
+        return settled(l, setup_change_added(l) && with_repo(commit_2, l) && with_repo(undo, l));
+}
+
+static bool run_undo(struct lab *l)
+{
+        bool ok = with_repo(undo, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool rm_all(struct oxl_repo *r, struct lab *l)
+{
+        const char *const paths[] = { "d" };
+        struct oxl_rm_result result;
+        (void)l;
+        return oxl_repo_rm(r, paths, 1, NULL, &result, NULL) == 0;
+}
+
+static bool run_rm(struct lab *l)
+{
+        bool ok = with_repo(rm_all, l);
+        lab_ack(l);
+        return ok;
+}
+
+static int count_removed(void *ctx, const struct oxl_status_item *item, struct oxl_error *err)
+{
+        unsigned *count = ctx;
+        (void)err;
+        count[item->change == OXL_STAGED_REMOVED]++;
+        return 0;
+}
+
+static const char *removed_or_not(struct lab *l, unsigned acked)
+{
+        unsigned count[2] = { 0, 0 }; /* others, staged as removed */
+        struct oxl_repo *r = lab_open();
+        int k = r ? oxl_repo_status(r, count_removed, count, NULL) : -1;
+        (void)l;
+        oxl_repo_close(r);
+        if (k < 0 || count[0] > 0 || (count[1] != 0 && count[1] != 2))
+                return "O4: removed by half";
+        return acked > 0 && count[1] == 0 ? "O2: acknowledged and not removed" : NULL;
+}
+
+static bool delete_spare(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_digest id;
+        (void)l;
+        return oxl_repo_branch_delete(r, "spare", &id, NULL) == 0;
+}
+
+static bool run_branch_delete(struct lab *l)
+{
+        bool ok = with_repo(delete_spare, l);
+        lab_ack(l);
+        return ok;
+}
+
+static const char *spare_is_gone(struct lab *l, unsigned acked)
+{
+        struct oxl_digest id;
+        struct oxl_repo *r = lab_open();
+        int k = r ? oxl_repo_resolve(r, "spare", &id, NULL) : -1;
+        (void)l;
+        oxl_repo_close(r);
+        if (k != 0 && k != -OXL_E_REF_NOT_FOUND)
+                return "O4: deleted by half";
+        return acked > 0 && k == 0 ? "O2: acknowledged and not deleted" : NULL;
+}
 
 #define V1 { { "a", 1, 700 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }
 #define V2 { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/n", 5, 3000 } }
@@ -502,12 +752,15 @@ const struct lab_workload lab_workloads[] = {
           .setup = setup_nothing,
           .run = run_init },
         { .name = "add",
+          .sampled = true,
           .versions = { { .status = NULL }, { V1, NULL } },
           .acks = 1,
           .setup = setup_files,
           .run = run_add,
           .extra = added_or_not },
         { .name = "first commit",
+          .sampled = true,
+          .splits = true,
           .versions = { { .status = "A a\nA d/b\nA d/c\n" }, { V1, "" } },
           .after_ack = { 0, 1 },
           .acks = 1,
@@ -520,6 +773,7 @@ const struct lab_workload lab_workloads[] = {
           .setup = setup_change_added,
           .run = run_commit_2 },
         { .name = "commit -a",
+          .splits = true,
           .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 2 },
           .acks = 1,
@@ -571,12 +825,14 @@ const struct lab_workload lab_workloads[] = {
           .run = run_restore_to,
           .extra = restored_there_or_not },
         { .name = "restore --force",
+          .sampled = true,
           .versions = { { .status = NULL }, { V1, NULL } },
           .after_ack = { 1, 1 },
           .acks = 1,
           .setup = setup_changed,
           .run = run_restore_force },
         { .name = "config",
+          .sampled = true,
           .versions = { { .status = NULL }, { V1, "" } },
           .after_ack = { 1, 1 },
           .acks = 1,
@@ -584,6 +840,7 @@ const struct lab_workload lab_workloads[] = {
           .run = run_config,
           .extra = name_is_set },
         { .name = "tag",
+          .sampled = true,
           .versions = { { .status = NULL }, { V1, "" } },
           .after_ack = { 1, 1 },
           .acks = 1,
@@ -642,43 +899,110 @@ const struct lab_workload lab_workloads[] = {
           .setup = setup_pack_copied_back,
           .run = run_recover },
         { .name = "recover: undo",
+          .sampled = true,
           .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
           .after_ack = { 1, 1 },
           .acks = 1,
           .setup = setup_undone,
           .run = run_recover,
           .before = removed_stays_removed },
+        { .name = "repair: pack record",
+          .slow = true,
+          .damaged = true,
+          .versions = { { .status = NULL }, { V1, NULL } },
+          .after_ack = { 1, 1 },
+          .acks = 1,
+          .setup = setup_pack_damaged,
+          .run = run_repair,
+          .extra = damaged_is_kept,
+          .before = damaged_is_kept },
+        { .name = "repair: pack salvage",
+          .slow = true,
+          .damaged = true,
+          .versions = { { .status = NULL }, { V1, NULL } },
+          .after_ack = { 1, 1 },
+          .acks = 1,
+          .setup = setup_pack_header_damaged,
+          .run = run_repair,
+          .extra = damaged_is_kept,
+          .before = damaged_is_kept },
+        { .name = "repair: blob",
+          .sampled = true,
+          .slow = true,
+          .damaged = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2_LARGE, NULL } },
+          .after_ack = { 2, 2 },
+          .acks = 1,
+          .setup = setup_blob_damaged,
+          .run = run_repair,
+          .extra = damaged_is_kept,
+          .before = damaged_is_kept },
+        { .name = "repair: index",
+          .slow = true,
+          .damaged = true,
+          .versions = { { .status = NULL }, { V1, NULL } },
+          .after_ack = { 1, 1 },
+          .acks = 1,
+          .setup = setup_index_damaged,
+          .run = run_repair,
+          .extra = damaged_is_kept,
+          .before = damaged_is_kept },
+        { .name = "add heals a blob",
+          .sampled = true,
+          .damaged = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2_LARGE, NULL } },
+          .after_ack = { 2, 2 },
+          .acks = 1,
+          .setup = setup_blob_damaged_and_staged,
+          .run = run_add },
+        { .name = "commit, its intent's sync fails",
+          .versions = { { .status = NULL }, { V1, "m a\nd d/c\n" }, { V2_TRACKED, "" } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_changed,
+          .run = run_failing },
+        { .name = "commit, one sync fails",
+          .each_sync = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, NULL } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_changed,
+          .run = run_failing },
+        { .name = "switch",
+          .versions = { { .status = NULL }, { V1, "" }, { V2, "" } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_branches,
+          .run = run_switch },
+        { .name = "undo of undo of switch",
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, "" }, { V2, "" } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_switched_back,
+          .run = run_undo },
+        { .name = "undo of undo of commit",
+          .versions = { { .status = NULL }, { V1, NULL }, { V2, "" } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_commit_undone,
+          .run = run_undo },
+        { .name = "rm",
+          .versions = { { .status = NULL }, { V1, NULL } },
+          .after_ack = { 1, 1 },
+          .acks = 1,
+          .setup = setup_committed,
+          .run = run_rm,
+          .extra = removed_or_not },
+        { .name = "branch -d",
+          .versions = { { .status = NULL }, { V1, "" }, { V2, "" } },
+          .after_ack = { 1, 1 },
+          .acks = 1,
+          .setup = setup_branches,
+          .run = run_branch_delete,
+          .extra = spare_is_gone },
 };
 
-/* One sync of the first commit fails, its pages are lost; another process does it again. An aborted commit may leave the new
- * index (lib/repo/commit.c), so status is not looked at. */
-unsigned lab_failing_sync;
-static bool sync_failed;
-
-bool lab_sync_failed(void)
-{
-        return sync_failed;
-}
-
-static bool run_failing(struct lab *l)
-{
-        modelfs_fail_sync(l->fs, lab_failing_sync);
-        bool ok = with_repo(commit_2_all, l);
-        sync_failed = !modelfs_sync_will_fail(l->fs);
-        modelfs_fail_sync(l->fs, 0);
-        if (!ok)
-                ok = with_repo(commit_2_all, l) ||
-                     run_recover_only(); /* "nothing to commit": the first one had come far enough */
-        lab_ack(l);
-        return ok;
-}
-
-const struct lab_workload lab_failing = { .name = "commit, one sync fails",
-                                          .versions = { { .status = NULL }, { V1, NULL }, { V2_TRACKED, "" } },
-                                          .after_ack = { 1, 2 },
-                                          .acks = 1,
-                                          .setup = setup_changed,
-                                          .run = run_failing };
 const size_t lab_workloads_count = OXL_ARRAY_LEN(lab_workloads);
 
 const struct lab_workload *lab_find(const char *name)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Every allocation of the durable layer fails once, and from then on: NOMEM (or a smaller buffer), the target unchanged, no
- * temp, no leak (the sanitizer looks), no descriptor. Linked with --wrap. Matrix 41. */
+ * temp, no leak (the sanitizer looks), no descriptor. Matrix 41. */
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -16,33 +16,13 @@
 #include "base/cleanup.h"
 #include "durable/durable.h"
 #include "os/sys.h"
+#include "support/allocations.h"
 #include "support/fault.h"
 
-static unsigned allocations, fail_from, fail_count; /* fail_from 0: none */
-
-static bool denied(void)
+static void deny(unsigned nth, bool for_ever)
 {
-        allocations++;
-        return fail_from && allocations >= fail_from && allocations - fail_from < fail_count;
+        allocations_fail(&(struct allocations_plan){ .nth = nth, .for_ever = for_ever });
 }
-
-#define WRAP(name, params, args)                   \
-        void *__real_##name params;                \
-        void *__wrap_##name params;                \
-        void *__wrap_##name params                 \
-        {                                          \
-                if (!denied())                     \
-                        return __real_##name args; \
-                errno = ENOMEM;                    \
-                return NULL;                       \
-        }
-
-WRAP(malloc, (size_t n), (n))
-WRAP(calloc, (size_t n, size_t size), (n, size))
-WRAP(realloc, (void *p, size_t n), (p, n))
-WRAP(strdup, (const char *s), (s))
-WRAP(strndup, (const char *s, size_t n), (s, n))
-WRAP(aligned_alloc, (size_t align, size_t n), (align, n))
 
 static char root[64];
 
@@ -124,19 +104,16 @@ static unsigned entries(void)
         return dir ? n - 2 : 0;
 }
 
-static void deny_each(int (*run)(struct oxl_error *), unsigned count)
+static void deny_each(int (*run)(struct oxl_error *), bool for_ever)
 {
         unsigned failed = 0;
         for (unsigned n = 1;; n++) {
                 struct oxl_error err = OXL_ERROR_INIT;
                 assert_int_equal(system("rm -rf a"), 0);
                 unsigned fds = fault_open_descriptors();
-                allocations = 0;
-                fail_count = count;
-                fail_from = n;
+                deny(n, for_ever);
                 int r = run(&err);
-                bool reached = allocations >= n;
-                fail_from = 0;
+                bool reached = allocations_end();
                 assert_true(r == 0 || (r == -OXL_E_NOMEM && err.code == OXL_E_NOMEM));
                 assert_int_equal(is_new(), r == 0);
                 assert_int_equal(entries(), r == 0);
@@ -153,8 +130,8 @@ static void any_allocation_may_fail(void **state)
 {
         int (*const runs[])(struct oxl_error *) = { to_path, from_reader, batch, stage };
         for (size_t i = 0; i < OXL_ARRAY_LEN(runs); i++) {
-                deny_each(runs[i], 1);
-                deny_each(runs[i], 1000000);
+                deny_each(runs[i], false);
+                deny_each(runs[i], true);
         }
 }
 
@@ -164,12 +141,9 @@ static void a_reader_is_content_with_a_smaller_buffer(void **state)
         unsigned succeeded = 0;
         assert_int_equal(to_path(&err), 0);
         for (unsigned n = 1; n < 40; n++) {
-                allocations = 0;
-                fail_count = 1;
-                fail_from = n;
+                deny(n, false);
                 int r = from_reader(&err);
-                fail_from = 0;
-                succeeded += r == 0 && allocations > n;
+                succeeded += allocations_end() && r == 0;
                 oxl_error_done(&err);
         }
         assert_int_equal(succeeded, 1); /* the one that denied the 10 MiB */
@@ -179,11 +153,9 @@ static void a_lost_path_loses_no_code(void **state)
 {
         struct oxl_error err = OXL_ERROR_INIT;
         char text[128];
-        allocations = 0;
-        fail_count = 1000000;
-        fail_from = 1;
+        deny(1, true);
         int r = oxl_atomic_write_to_path("a/", "x", 1, NULL, NULL, &err);
-        fail_from = 0;
+        allocations_end();
         assert_int_equal(r, -OXL_E_TARGET);
         assert_null(err.path[0]);
         oxl_error_text(&err, text, sizeof text);
@@ -195,11 +167,9 @@ static void a_buffer_keeps_its_content(void **state)
 {
         cleanup_buf struct oxl_buf b = OXL_BUF_INIT;
         assert_int_equal(oxl_buf_append_text(&b, "keep", NULL), 0);
-        allocations = 0;
-        fail_count = 1;
-        fail_from = 1;
+        deny(1, false);
         int r = oxl_buf_append_zeros(&b, 1000, NULL);
-        fail_from = 0;
+        allocations_end();
         assert_int_equal(r, -OXL_E_NOMEM);
         assert_string_equal(oxl_buf_text(&b), "keep");
 }

@@ -1,511 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Every system call of each verb fails: once, and from then on for ever, with each errno of a sick disk; calls are
- * interrupted and writes are short. After each failure: the code is one of a failure (never "damaged"), the error is
- * complete, HEAD is old or new and agrees with what was acknowledged, no descriptor is open. Then the faults stop: recovery
- * works and leaves no temp, fsck finds nothing, and the verb works.
+ * Every system call of each verb fails: once, and from then on for ever, with each errno of a sick disk; calls are interrupted,
+ * reads and writes are short. What must be true after each: support/verbs.h.
  *
  * A verb is run from opening the repository to closing it; in every third round it is first tried once more with the same
  * repository object, without faults. Only calls through oxl_sys fail: SQLite makes its own, which the model disk of
  * tests/crash and the full disks of tests/cli cover.
  *
- * Each verb is counted first. EIO once: each of the first 150 calls, then a sample; other faults take their turns with the
- * call numbers. OXL_DEEP: all of all.
+ * Each verb is counted first. EIO once: a sample of the calls, with all of the first 40; other faults take their turns with the call
+ * numbers. OXL_DEEP: all of all.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
-#include <oxenlite/check.h>
-
 #include "base/cleanup.h"
-#include "objects/objects.h"
-#include "os/fdio.h"
-#include "repo/repo.h"
 #include "support/fault.h"
+#include "support/verbs.h"
 
-enum { ALL_UP_TO = 150, SAMPLES = 40, TURN = 7, TEXT_MAX = 512 };
+enum { ALL_UP_TO = 40, SAMPLES = 45, TURN = 8 };
 
-/* Below this folder: `from` as each round finds it, `work` of the round, `tmp` for copies of the journal. */
-static char root[64];
-
-static void shell(const char *command)
+static void begin(const void *plan)
 {
-        assert_int_equal(system(command), 0);
-}
-
-/* A memory disk where there is one: SQLite's syncs are real. */
-static int enter_root(void **state)
-{
-        snprintf(root, sizeof root, "%s/oxl-fault-repo-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-        if (!mkdtemp(root) || chdir(root) != 0 || mkdir("tmp", 0700) != 0)
-                return -1;
-        char tmp[96];
-        snprintf(tmp, sizeof tmp, "%s/tmp", root);
-        return setenv("TMPDIR", tmp, 1) == 0 ? setenv("OXEN_LITE_AUTHOR", "Ada <ada@example.org>", 1) : -1;
-}
-
-static int leave_root(void **state)
-{
-        char command[160];
-        snprintf(command, sizeof command, "chmod -R u+w %s && rm -rf %s", root, root);
-        return chdir("/") == 0 && system(command) == 0 ? 0 : -1;
-}
-
-/* The round under way, printed when it ends badly. */
-static char round_text[160];
-
-static int say_round(void **state)
-{
-        if (round_text[0])
-                fprintf(stderr, "last round: %s\n", round_text);
-        round_text[0] = 0;
-        return 0;
-}
-
-__attribute__((format(printf, 1, 2))) static void trace(const char *format, ...)
-{
-        va_list args;
-        va_start(args, format);
-        vsnprintf(round_text, sizeof round_text, format, args);
-        va_end(args);
-}
-
-/* --- verbs ---------------------------------------------------------------------------------------------------------- */
-
-typedef int verb_fn(struct oxl_repo *r, struct oxl_error *err);
-
-static int verb_add(struct oxl_repo *r, struct oxl_error *err)
-{
-        const char *path = "";
-        struct oxl_add_result result;
-        return oxl_repo_add(r, &path, 1, &(struct oxl_add_options){ .all = true }, &result, err);
-}
-
-static int commit_with(struct oxl_repo *r, bool all, struct oxl_error *err)
-{
-        struct oxl_commit_result result;
-        return oxl_repo_commit(r, &(struct oxl_commit_options){ .message = "m", .all = all }, &result, err);
-}
-
-static int verb_commit(struct oxl_repo *r, struct oxl_error *err)
-{
-        return commit_with(r, false, err);
-}
-
-static int verb_commit_all(struct oxl_repo *r, struct oxl_error *err)
-{
-        return commit_with(r, true, err);
-}
-
-static int verb_restore(struct oxl_repo *r, struct oxl_error *err)
-{
-        const char *path = "";
-        struct oxl_restore_result result;
-        const struct oxl_restore_options options = { .source = "HEAD", .force = true };
-        return oxl_repo_restore(r, &path, 1, &options, &result, err);
-}
-
-static int verb_config(struct oxl_repo *r, struct oxl_error *err)
-{
-        return oxl_repo_config_set(r, "user.name", "Ada", err);
-}
-
-static int verb_recover(struct oxl_repo *r, struct oxl_error *err)
-{
-        return oxl_repo_recover(r, NULL, err);
-}
-
-/* The same with a repository of its own; what is not readable is said, never called damage. */
-static int damage(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
-{
-        if (oxl_problem_severity(f->problem) == OXL_SEVERITY_NOTE || f->problem == OXL_P_UNREADABLE)
-                return 0;
-        print_error("fsck: %s %s %s\n", oxl_problem_slug(f->problem), f->path, f->detail);
-        (*(unsigned *)ctx)++;
-        return 0;
-}
-
-static int check_with(struct oxl_check_result *ret, struct oxl_error *err)
-{
-        unsigned damaged = 0;
-        const struct oxl_repo_options repo = { 0 };
-        const struct oxl_check_options options = { .jobs = 1 };
-        int r = oxl_check_run("work", &repo, &options, damage, &damaged, ret, err);
-        return damaged > 0 ? 1 : r;
-}
-
-/* --- what each begins with ------------------------------------------------------------------------------------------ */
-
-static void good(verb_fn *verb)
-{
-        struct oxl_repo *r;
-        struct oxl_error err = OXL_ERROR_INIT;
-        char text[TEXT_MAX] = "";
-        int k = oxl_repo_open("work", NULL, &r, &err);
-        if (k == 0) {
-                k = verb(r, &err);
-                oxl_repo_close(r);
-        }
-        if (k < 0)
-                (void)oxl_error_text(&err, text, sizeof text);
-        assert_string_equal(text, "");
-        oxl_error_done(&err);
-}
-
-static void from_nothing(void)
-{
-        shell("mkdir work");
-}
-
-static void from_files(void)
-{
-        shell("mkdir -p work/sub && cd work && echo a >sub/a && echo b >b && : >empty && head -c 30000 /dev/zero >large &&"
-              "echo x >tool && chmod +x tool && ln -s sub/a link");
-        assert_int_equal(oxl_repo_init("work", OXL_ALGO_BLAKE3, NULL), 0);
-}
-
-static void from_added(void)
-{
-        from_files();
-        good(verb_add);
-}
-
-static void from_changed(void)
-{
-        from_added();
-        good(verb_commit);
-        shell("cd work && echo changed >b && echo y >>large && rm -r sub");
-}
-
-static unsigned renames_left;
-
-static int rename_or_die(int fromfd, const char *from, int tofd, const char *to, unsigned flags)
-{
-        if (renames_left-- == 0)
-                (void)raise(SIGKILL);
-        return oxl_sys_real.renameat2(fromfd, from, tofd, to, flags);
-}
-
-/* commit -a by a process that is killed before its rename number @n, from 0. */
-static void kill_commit(unsigned n)
-{
-        static struct oxl_sys table;
-        int status;
-        from_changed();
-        pid_t pid = fork();
-        assert_true(pid >= 0);
-        if (pid == 0) {
-                struct oxl_repo *r;
-                table = oxl_sys_real;
-                table.renameat2 = rename_or_die;
-                renames_left = n;
-                oxl_sys = &table;
-                if (oxl_repo_open("work", NULL, &r, NULL) == 0)
-                        (void)!verb_commit_all(r, NULL);
-                _exit(1);
-        }
-        assert_int_equal(waitpid(pid, &status, 0), pid);
-        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-}
-
-static void from_killed_early(void)
-{
-        kill_commit(0);
-}
-
-static void from_killed_late(void)
-{
-        kill_commit(2);
-}
-
-/* --- what must be true ---------------------------------------------------------------------------------------------- */
-
-/* Text form of HEAD's commit; "" without one, or without a repository. */
-static void read_head(char ret[OXL_DIGEST_TEXT_MAX])
-{
-        struct oxl_repo *r;
-        struct oxl_head head = { 0 };
-        ret[0] = 0;
-        if (access("work/.oxen-lite", F_OK) < 0)
-                return;
-        assert_int_equal(oxl_repo_open("work", NULL, &r, NULL), 0);
-        assert_int_equal(oxl_repo_head(r, &head, NULL), 0);
-        if (head.commit.algo != OXL_ALGO_NONE)
-                oxl_digest_text(&head.commit, ret);
-        oxl_head_done(&head);
-        oxl_repo_close(r);
-}
-
-static bool is_repository(void)
-{
-        return access("work/.oxen-lite/format", F_OK) == 0;
-}
-
-static bool committed(void)
-{
-        char id[OXL_DIGEST_TEXT_MAX];
-        read_head(id);
-        return id[0] != 0;
-}
-
-static int keep_bytes(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
-{
-        char *to = ctx;
-        size_t at = strlen(to);
-        assert_true(at + n < 16);
-        memcpy(to + at, bytes, n);
-        to[at + n] = 0;
-        return 0;
-}
-
-static bool committed_change(void)
-{
-        struct oxl_repo *r;
-        char got[16] = "";
-        assert_int_equal(oxl_repo_open("work", NULL, &r, NULL), 0);
-        assert_int_equal(oxl_repo_cat(r, "HEAD", "b", keep_bytes, got, NULL), 0);
-        oxl_repo_close(r);
-        assert_true(strcmp(got, "b\n") == 0 || strcmp(got, "changed\n") == 0);
-        return strcmp(got, "changed\n") == 0;
-}
-
-static int count_staged(void *ctx, const struct oxl_status_item *item, struct oxl_error *err)
-{
-        *(unsigned *)ctx += item->change == OXL_STAGED_ADDED;
-        return 0;
-}
-
-/* All six, or none. */
-static bool added(void)
-{
-        struct oxl_repo *r;
-        unsigned n = 0;
-        assert_int_equal(oxl_repo_open("work", NULL, &r, NULL), 0);
-        assert_int_equal(oxl_repo_status(r, count_staged, &n, NULL), 0);
-        oxl_repo_close(r);
-        assert_true(n == 0 || n == 6);
-        return n == 6;
-}
-
-static bool file_is(const char *path, const char *wanted)
-{
-        char got[16] = "";
-        FILE *f = fopen(path, "r");
-        size_t n = f ? fread(got, 1, sizeof got - 1, f) : 0;
-        if (f)
-                fclose(f);
-        return n == strlen(wanted) && strcmp(got, wanted) == 0;
-}
-
-/* A replaced file was stored before. */
-static bool restored(void)
-{
-        struct oxl_repo *r;
-        struct oxl_objects *o;
-        struct oxl_digest id;
-        struct oxl_buf bytes = OXL_BUF_INIT;
-        bool is_new = file_is("work/b", "b\n");
-        assert_true(is_new || file_is("work/b", "changed\n"));
-        if (is_new) {
-                assert_int_equal(oxl_repo_open("work", NULL, &r, NULL), 0);
-                assert_int_equal(oxl_repo_objects(r, &o, NULL), 0);
-                id = oxl_objects_digest(o, OXL_KIND_BLOB, "changed\n", 8);
-                assert_int_equal(oxl_objects_read(o, OXL_KIND_BLOB, &id, 100, &bytes, NULL), 0);
-                oxl_buf_done(&bytes);
-                oxl_repo_close(r);
-        }
-        return is_new && file_is("work/sub/a", "a\n") && access("work/large", F_OK) == 0;
-}
-
-static bool configured(void)
-{
-        struct oxl_repo *r;
-        cleanup_free char *value = NULL;
-        assert_int_equal(oxl_repo_open("work", NULL, &r, NULL), 0);
-        assert_int_equal(oxl_repo_config_state(r), OXL_CONFIG_SOUND);
-        assert_int_equal(oxl_repo_config_get(r, "user.name", &value, NULL), 0);
-        oxl_repo_close(r);
-        assert_true(!value || strcmp(value, "Ada") == 0);
-        return value != NULL;
-}
-
-static bool anything(void)
-{
-        return true;
-}
-
-struct subject {
-        const char *name;
-        void (*from)(void);
-        verb_fn *verb;      /* NULL: init, or fsck */
-        bool (*done)(void); /* is its effect there? */
-        bool moves_head;
-        enum oxl_code again; /* of the verb when its effect is there already */
-};
-
-static const struct subject subjects[] = {
-        { "init", from_nothing, NULL, is_repository, false, OXL_E_REPO_EXISTS },
-        { "add", from_files, verb_add, added, false, 0 },
-        { "commit, first", from_added, verb_commit, committed, true, OXL_E_NOTHING },
-        { "commit -a", from_changed, verb_commit_all, committed_change, true, OXL_E_NOTHING },
-        { "restore", from_changed, verb_restore, restored, false, 0 },
-        { "config", from_files, verb_config, configured, false, 0 },
-        { "recover, nothing named", from_killed_early, verb_recover, committed_change, true, 0 },
-        { "recover, old ref", from_killed_late, verb_recover, committed_change, true, 0 },
-        { "fsck", from_changed, NULL, anything, false, 0 },
-};
-
-static bool is_fsck(const struct subject *s)
-{
-        return s->done == anything;
-}
-
-/* --- one round ------------------------------------------------------------------------------------------------------ */
-
-/* From opening to closing under the plan; @retry: then again with the same object, without faults. *ret_retried: worked. */
-static int run(const struct subject *s, const struct fault_plan *plan, bool retry, bool *ret_fired, bool *ret_retried,
-               struct oxl_error *err)
-{
-        struct oxl_check_result result;
-        struct oxl_repo *r = NULL;
-        int k;
-        *ret_retried = false;
         fault_install(plan);
-        if (!s->verb) {
-                k = is_fsck(s) ? check_with(&result, err) : oxl_repo_init("work", OXL_ALGO_BLAKE3, err);
-                *ret_fired = fault_remove();
-                return k;
-        }
-        k = oxl_repo_open("work", NULL, &r, err);
-        if (k == 0)
-                k = s->verb(r, err);
-        if (!retry) {
-                oxl_repo_close(r);
-                *ret_fired = fault_remove();
-                return k;
-        }
-        *ret_fired = fault_remove();
-        *ret_retried = r && s->verb(r, NULL) == 0;
-        oxl_repo_close(r);
-        return k;
-}
-
-/* A failure, complete: its code, text and next step; what failed to be read is not damaged. */
-static void check_error(const struct subject *s, int k, const struct oxl_error *err)
-{
-        char text[TEXT_MAX];
-        assert_true(k < 0);
-        assert_int_equal(-k, err->code);
-        assert_true(oxl_error_text(err, text, sizeof text) > 0);
-        assert_true(oxl_error_next(err->code)[0]);
-        assert_null(strstr(text, "(null)"));
-        if (oxl_error_exit(err->code) != 1)
-                print_error("%s: %s\n", s->name, text);
-        assert_int_equal(oxl_error_exit(err->code), 1);
-}
-
-static unsigned temps_in(int at, const char *name, char *ret_name)
-{
-        unsigned n = 0;
-        int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-        for (struct dirent *e; dir && (e = readdir(dir));) {
-                if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-                        continue;
-                if (oxl_temp_name_is_ours(e->d_name, NULL)) {
-                        n++;
-                        snprintf(ret_name, 256, "%s", e->d_name);
-                }
-                if (e->d_type == DT_DIR)
-                        n += temps_in(dirfd(dir), e->d_name, ret_name);
-        }
-        if (dir)
-                closedir(dir);
-        return n;
-}
-
-static void assert_sound(void)
-{
-        struct oxl_check_result result;
-        struct oxl_error err = OXL_ERROR_INIT;
-        assert_int_equal(check_with(&result, &err), 0);
-        assert_int_equal(result.findings, 0);
-        assert_int_equal(result.unreadable, 0);
-        assert_false(result.pending);
-        oxl_error_done(&err);
-}
-
-/* The verb without faults, where its effect is there already (@done) or not. */
-static void again(const struct subject *s, bool done)
-{
-        bool fired, retried;
-        struct oxl_error err = OXL_ERROR_INIT;
-        int k = run(s, &(struct fault_plan){ 0 }, false, &fired, &retried, &err);
-        if (k != 0)
-                assert_int_equal(err.code, done ? s->again : 0);
-        assert_true(s->done());
-        oxl_error_done(&err);
-}
-
-static void new_round(void)
-{
-        shell("if [ -d work ]; then chmod -R u+w work && rm -rf work; fi && cp -a from work && rm -rf tmp/*");
-}
-
-static bool one_round(const struct subject *s, const struct fault_plan *plan, bool must_work)
-{
-        char old[OXL_DIGEST_TEXT_MAX], now[OXL_DIGEST_TEXT_MAX], left[256] = "";
-        struct oxl_error err = OXL_ERROR_INIT;
-        bool fired, retried;
-        new_round();
-        read_head(old);
-        unsigned fds = fault_open_descriptors();
-        int k = run(s, plan, s->verb && plan->nth % 3 == 0, &fired, &retried, &err);
-        assert_int_equal(fault_open_descriptors(), fds);
-        if (must_work)
-                assert_int_equal(k, 0);
-        if (k != 0)
-                check_error(s, k, &err);
-        read_head(now);
-        bool decided = err.code != OXL_E_OUTCOME_UNKNOWN && err.code != OXL_E_DIR_SYNC;
-        if (k < 0 && !retried && decided && s->moves_head && s->verb != verb_recover)
-                assert_string_equal(now, old);
-        bool acknowledged = (k == 0 && s->verb != verb_recover) || (retried && s->verb != verb_recover);
-        if (acknowledged)
-                assert_true(s->done());
-        if (is_repository())
-                good(verb_recover);
-        else
-                assert_ptr_equal(s->done, is_repository);
-        bool done = s->done();
-        assert_true(done || !acknowledged);
-        if (k < 0 && !retried && decided && s->moves_head && s->verb != verb_recover)
-                assert_false(done);
-        again(s, done);
-        good(verb_recover);
-        assert_int_equal(temps_in(AT_FDCWD, "work", left), 0);
-        assert_sound();
-        oxl_error_done(&err);
-        return fired;
-}
-
-/* --- rounds --------------------------------------------------------------------------------------------------------- */
-
-static bool deep(void)
-{
-        const char *is = getenv("OXL_DEEP");
-        return is && strcmp(is, "1") == 0;
 }
 
 static const struct kind {
@@ -516,23 +37,13 @@ static const struct kind {
         { "EIO", { .os = EIO }, false },       { "EIO for ever", { .os = EIO, .for_ever = true }, false },
         { "ENOSPC", { .os = ENOSPC }, false }, { "ENOSPC for ever", { .os = ENOSPC, .for_ever = true }, false },
         { "EMFILE", { .os = EMFILE }, false }, { "EMFILE for ever", { .os = EMFILE, .for_ever = true }, false },
-        { "EINTR", { .os = EINTR }, true },
+        { "EINTR", { .os = EINTR }, true },    { "EINTR 5 times", { .os = EINTR, .times = 5 }, true },
 };
-
-/* The calls of a round without faults. */
-static unsigned count_calls(const struct subject *s)
-{
-        struct oxl_error err = OXL_ERROR_INIT;
-        bool fired, retried;
-        new_round();
-        assert_int_equal(run(s, &(struct fault_plan){ 0 }, false, &fired, &retried, &err), 0);
-        return fault_calls(NULL);
-}
 
 /* Is it this kind's turn to fail call @n of @total? */
 static bool is_turn(size_t kind, unsigned n, unsigned total)
 {
-        if (deep() || (kind == 0 && n <= ALL_UP_TO))
+        if (verbs_deep() || (kind == 0 && n <= ALL_UP_TO))
                 return true;
         unsigned stride = (total / SAMPLES + 1) * (kind == 0 ? 1 : TURN);
         return n % stride == kind % stride;
@@ -541,88 +52,111 @@ static bool is_turn(size_t kind, unsigned n, unsigned total)
 static void fail_each_call_of(const struct subject *s)
 {
         unsigned rounds = 0, fired = 0;
-        shell("if [ -d from ]; then chmod -R u+w from work && rm -rf from work; fi");
-        s->from();
-        shell("mv work from");
-        unsigned total = count_calls(s);
+        struct fault_plan plan = { 0 };
+        const struct verbs_faults faults = { begin, fault_remove, &plan };
+        verbs_prepare(s);
+        verbs_count(s, &faults);
+        unsigned total = fault_calls(NULL);
         assert_true(total > 20);
         for (size_t i = 0; i < OXL_ARRAY_LEN(kinds); i++) {
-                struct fault_plan plan = kinds[i].plan;
+                plan = kinds[i].plan;
                 for (plan.nth = 1; plan.nth <= total; plan.nth++) {
                         if (!is_turn(i, plan.nth, total))
                                 continue;
-                        trace("%s, %s, call %u of %u", s->name, kinds[i].name, plan.nth, total);
+                        verbs_round("%s, %s, call %u of %u", s->name, kinds[i].name, plan.nth, total);
                         rounds++;
-                        fired += one_round(s, &plan, kinds[i].works);
+                        fired += verbs_one_round(s, &faults, kinds[i].works, plan.nth % 3 == 0);
                 }
         }
-        const struct fault_plan shorts[] = { { .short_write = 100 }, { .short_write = 4095 }, { .one_less = true } };
+        const struct fault_plan shorts[] = {
+                { .short_write = 100 }, { .short_write = 4095 }, { .one_less = true },
+                { .short_read = 100 },  { .short_read = 1 },     { .short_read = 4095 },
+        };
         for (size_t i = 0; i < OXL_ARRAY_LEN(shorts); i++) {
-                trace("%s, short writes %zu", s->name, i);
-                (void)one_round(s, &shorts[i], true);
+                plan = shorts[i];
+                verbs_round("%s, short writes or reads %zu", s->name, i);
+                (void)verbs_one_round(s, &faults, true, false);
         }
         assert_true(fired > rounds / 2);
-        round_text[0] = 0;
+        verbs_round("%s", "");
         print_message("%-24s %4u calls, %4u rounds, %4u with a failed call\n", s->name, total, rounds, fired);
 }
 
 static void any_call_of_init_fails(void **state)
 {
-        fail_each_call_of(&subjects[0]);
+        fail_each_call_of(&verbs_subjects[VERBS_INIT]);
 }
 
 static void any_call_of_add_fails(void **state)
 {
-        fail_each_call_of(&subjects[1]);
+        fail_each_call_of(&verbs_subjects[VERBS_ADD]);
 }
 
 static void any_call_of_a_first_commit_fails(void **state)
 {
-        fail_each_call_of(&subjects[2]);
+        fail_each_call_of(&verbs_subjects[VERBS_COMMIT_FIRST]);
 }
 
 static void any_call_of_commit_all_fails(void **state)
 {
-        fail_each_call_of(&subjects[3]);
+        fail_each_call_of(&verbs_subjects[VERBS_COMMIT_ALL]);
 }
 
 static void any_call_of_restore_fails(void **state)
 {
-        fail_each_call_of(&subjects[4]);
+        fail_each_call_of(&verbs_subjects[VERBS_RESTORE]);
 }
 
 static void any_call_of_config_fails(void **state)
 {
-        fail_each_call_of(&subjects[5]);
+        fail_each_call_of(&verbs_subjects[VERBS_CONFIG]);
 }
 
 static void any_call_of_recovery_of_a_commit_with_nothing_named_fails(void **state)
 {
-        fail_each_call_of(&subjects[6]);
+        fail_each_call_of(&verbs_subjects[VERBS_RECOVER_EARLY]);
 }
 
 static void any_call_of_recovery_of_a_commit_with_an_old_ref_fails(void **state)
 {
-        fail_each_call_of(&subjects[7]);
+        fail_each_call_of(&verbs_subjects[VERBS_RECOVER_LATE]);
+}
+
+static void any_call_of_status_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_STATUS]);
+}
+
+static void any_call_of_log_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_LOG]);
 }
 
 static void any_call_of_fsck_fails(void **state)
 {
-        fail_each_call_of(&subjects[8]);
+        fail_each_call_of(&verbs_subjects[VERBS_FSCK]);
+}
+
+static void any_call_of_repair_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_REPAIR]);
 }
 
 int main(void)
 {
         const struct CMUnitTest tests[] = {
-                cmocka_unit_test_teardown(any_call_of_init_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_add_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_a_first_commit_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_commit_all_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_restore_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_config_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_recovery_of_a_commit_with_nothing_named_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_recovery_of_a_commit_with_an_old_ref_fails, say_round),
-                cmocka_unit_test_teardown(any_call_of_fsck_fails, say_round),
+                cmocka_unit_test_teardown(any_call_of_init_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_add_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_a_first_commit_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_commit_all_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_restore_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_config_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_recovery_of_a_commit_with_nothing_named_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_recovery_of_a_commit_with_an_old_ref_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_status_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_log_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_fsck_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_repair_fails, verbs_say_round),
         };
-        return cmocka_run_group_tests(tests, enter_root, leave_root);
+        return cmocka_run_group_tests(tests, verbs_enter, verbs_leave);
 }

@@ -17,7 +17,7 @@
 
 #include "fuzz/fuzz.h"
 
-enum { INPUT_MAX = 1 << 16, SEEDS_MAX = 4096, STEPS_MAX = 5 };
+enum { INPUT_MAX = 1 << 16, FUZZ_ALLOCATION_MAX = 4 << 20, SEEDS_MAX = 4096, STEPS_MAX = 5 };
 
 struct input {
         uint8_t *data;
@@ -46,6 +46,34 @@ static void keep_input(int sig)
                 OXL_IGNORE(write(STDERR_FILENO, text, sizeof text - 1) < 0, "there is nowhere else to say it");
         }
         raise(sig);
+}
+
+/* --- memory ------------------------------------------------------------------------------------------------------ */
+
+/* Of the sanitizers; NULL without one. */
+int __attribute__((weak)) __sanitizer_install_malloc_and_free_hooks(void (*on_malloc)(const volatile void *, size_t),
+                                                                    void (*on_free)(const volatile void *));
+
+/* No field of an input says how much to allocate before it was compared with what is there. */
+static void look_at_malloc(const volatile void *p, size_t n)
+{
+        static const char text[] = "broken: one allocation is much larger than the input\n";
+        (void)p;
+        if (n <= FUZZ_ALLOCATION_MAX)
+                return;
+        OXL_IGNORE(write(STDERR_FILENO, text, sizeof text - 1) < 0, "there is nowhere else to say it");
+        abort();
+}
+
+static void look_at_free(const volatile void *p)
+{
+        (void)p;
+}
+
+static void limit_memory(void)
+{
+        if (__sanitizer_install_malloc_and_free_hooks)
+                FUZZ_REQUIRE(__sanitizer_install_malloc_and_free_hooks(look_at_malloc, look_at_free) > 0);
 }
 
 /* The target gets a copy that ends where the input ends. */
@@ -232,6 +260,7 @@ int main(int argc, char **argv)
         }
         signal(SIGABRT, keep_input);
         FUZZ_REQUIRE(LLVMFuzzerInitialize(&argc, &argv) == 0);
+        limit_memory();
         run_one(NULL, 0);
         for (size_t i = 0; i < n_seeds; i++)
                 run_one(seeds[i].data, seeds[i].len);

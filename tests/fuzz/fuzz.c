@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* See fuzz.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -9,6 +10,7 @@
 
 #include "fuzz/fuzz.h"
 #include "os/sys.h"
+#include "support/place.h"
 
 enum { SERVED_MAX = 4 };
 
@@ -64,6 +66,34 @@ int fuzz_file(const void *bytes, size_t n)
         FUZZ_REQUIRE(fd >= 0);
         FUZZ_REQUIRE(n == 0 || pwrite(fd, bytes, n, 0) == (ssize_t)n);
         return fd;
+}
+
+/* --- a folder -------------------------------------------------------------------------------------------------- */
+
+static char *place;
+
+static void leave_place(void)
+{
+        place_free(place);
+}
+
+const char *fuzz_place(void)
+{
+        FUZZ_REQUIRE(!place);
+        if (access("/dev/shm", W_OK) == 0)
+                FUZZ_REQUIRE(setenv("TMPDIR", "/dev/shm", 0) == 0);
+        place = place_new();
+        FUZZ_REQUIRE(setenv("TMPDIR", place, 1) == 0 && atexit(leave_place) == 0);
+        return place;
+}
+
+void fuzz_put(const char *folder, const char *name, const void *bytes, size_t n)
+{
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        FUZZ_REQUIRE(fd >= 0 && (n == 0 || write(fd, bytes, n) == (ssize_t)n));
+        close(fd);
 }
 
 /* --- files without a file system ------------------------------------------------------------------------------- */

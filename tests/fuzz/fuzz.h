@@ -6,6 +6,9 @@
  * Each target is linked twice: with driver.c, which replays the seeds and a fixed number of mutations of them (part of the
  * normal test run), and with libFuzzer (preset `fuzz`).
  *
+ * A decoder allocates no more than its input is long, and a fixed amount: driver.c and run.sh end a program that asks for more
+ * at once, whatever the input says.
+ *
  * Seals and checksums are put right by the targets before the decoder sees the bytes; a fuzzer would never get past them,
  * and they are no defence against whoever can compute them.
  */
@@ -46,6 +49,11 @@ char *fuzz_text(const void *bytes, size_t n);
 
 /* An unnamed file with this content. */
 int fuzz_file(const void *bytes, size_t n);
+
+/* A new folder, on a memory disk where there is one; it goes when the program ends. Aborts when it cannot be made. */
+const char *fuzz_place(void);
+/* The file @name below it has this content. */
+void fuzz_put(const char *place, const char *name, const void *bytes, size_t n);
 
 /* From now on opening @path (below any directory) finds this content (borrowed) and every path that is not served is
  * absent, until fuzz_serve_end. At most four. */

@@ -14,9 +14,12 @@
 
 #include "durable/tempname.h"
 #include "fuzz/fuzz.h"
+#include "fuzz/journal_rows.h"
+#include "journal/journal.h"
+#include "journal/schema.h"
 #include "objects/commit.h"
 #include "objects/lookup.h"
-#include "objects/pack.h"
+#include "objects/pack_private.h"
 #include "objects/tree_internal.h"
 #include "os/sys.h"
 #include "repo/index_format.h"
@@ -24,6 +27,7 @@
 #include "support/place.h"
 
 static const char *arg_folder;
+static struct oxl_sys counting;
 
 static void save(const char *target, const void *bytes, size_t n)
 {
@@ -63,6 +67,11 @@ static struct oxl_digest some_id(uint8_t first)
         {                                      \
                 target, text, sizeof(text) - 1 \
         }
+
+#define FOUND(id, slug, path, actual, size, inode, mtime)                                                         \
+        "{\"id\":\"" id "\",\"slug\":\"" slug "\",\"path\":\"" path "\",\"actual\":\"" actual "\",\"size\":" size \
+        ",\"inode\":" inode ",\"mtime\":" mtime "}"
+#define PLAN(findings) "{\"schema\":\"oxen-lite.fsck/1\",\"findings\":[" findings "]}"
 
 static const struct {
         const char *target, *text;
@@ -127,6 +136,51 @@ static const struct {
         TEXT("digest", "f1e2d3c4b5a69788796a5b4c3d2e1f00"),
         TEXT("digest", "0123456789abcdef\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         TEXT("digest", "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde!"),
+        TEXT("owner",
+             "pid 4242\nboot 01234567-89ab-cdef-0123-456789abcdef\nmachine 0123456789abcdef0123456789abcdef\n"
+             "command oxen-lite commit\nsince 2026-01-01T00:00:00Z\nholds writer\nholds db\n"),
+        TEXT("owner", "pid 4242\nboot -\nmachine -\ncommand \033[31moxen\nsince -\nholds writer\n"),
+        TEXT("owner", "pid 1\nmachine"),
+        TEXT("oxen_names", "15/77598f7d7589481ced4b6fab7dc4e"),
+        TEXT("oxen_names", "0a/000000000000000000000000000001"),
+        TEXT("oxen_names", "a/"),
+        TEXT("oxen_names", "data.oxentmp.Ab12Cd"),
+        TEXT("oxen_names", ".oxentmp.4242.export-x"),
+        TEXT("oxen_names", "10485760"),
+        TEXT("oxen_text", "\4\0main[storage]\nkind = \"local\"\nversions_path = '/data/versions'\n"),
+        TEXT("oxen_text",
+             "\x0f\0"
+             "0123456789abcdeffoo = [1,\n {a = \"]\"}, # x\n]\n[storage.settings]\npath = \".oxen/v\\\"\"\n"),
+        TEXT("oxen_text", "\4\0a..bstorage.kind = \"s3\"\nx = \"\"\"\na\n\"\"\"\nstorage = { kind = 'local' }\n"),
+        TEXT("plan", PLAN(FOUND("aaaaaaaaaaaaaaaa", "blob-damaged", "path-0", "-0", "\"100\"", "\"7\"",
+                                "\"1700000000000000000\""))),
+        TEXT("plan", PLAN(FOUND("bbbbbbbbbbbbbbbb", "pack-damaged", "path-1", "-1", "\"100\"", "\"7\"",
+                                "\"1700000000000000001\"") "," FOUND("cccccccccccccccc", "blob-missing", "path-2", "-2",
+                                                                     "null", "null", "null"))),
+        TEXT("plan", PLAN(FOUND("cccccccccccccccc", "no-such-problem", "path-2", "-2", "null", "null", "null"))),
+        TEXT("plan", "{\"schema\": \"oxen-lite.fsck/1\", \"findings\": {\"a\": null}}"),
+        TEXT("note",
+             "{\"schema\":\"oxen-lite.quarantine/1\",\"finding\":\"0123456789abcdef\",\"slug\":\"pack-damaged\",\"path\":"
+             "\"versions/packs/" HEX64 ".pack\",\"object\":null,\"expected\":\"\",\"actual\":\"" HEX64
+             "\",\"size\":\"10\",\"inode\":\"1\",\"source\":\"x\"}"),
+        TEXT("note", "{\"slug\":\"blob-damaged\",\"path\":\"versions/files/01/23456789abcdef/data\"}"),
+        TEXT("note", "{\"slug\":\"index-damaged\",\"path\":\"index\"}"),
+        TEXT("note", "{\"path\":\"../../etc/passwd\"}"),
+        TEXT("note", "{\"path\":\"a\ufffd\",\"path_bytes\":\"cmVmcy/+\"}"),
+        TEXT("ignore", "\5\0a/b.c*.o\n# comment\n!keep.o\n/build/\n**/*.c\n"),
+        TEXT("ignore", "\3\0abca*[!x-z]c\\ \n[[:alpha:]]?c\n"),
+        TEXT("ignore", "\7\0d/e/f.gd/**/f.?\n!d/e/\n*\n!*/\n"),
+        TEXT("ignore", "\1\0a\357\273\277a\r\n!a  \n"),
+        TEXT("daemon_request", "{\"do\":\"status\"}"),
+        TEXT("daemon_request", "{\"do\":\"limit\",\"repository\":\"/srv/a\",\"rate\":\"50MiB\"}"),
+        TEXT("daemon_request", "{\"do\":\"scrub\",\"repository\":\"/srv/\\u00e9\"}"),
+        TEXT("daemon_request", "GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n"),
+        TEXT("daemon_request", "GET /healthz?x\n\n"),
+        TEXT("daemon_config", "{\"repositories\":[]}"),
+        TEXT("daemon_config", "{\"repositories\":[{\"path\":\"/srv/*\"}],\"recover\":false,\"state\":\"/var/lib/x\"}"),
+        TEXT("daemon_config",
+             "{\"repositories\":[{\"path\":\"/srv/a\",\"kind\":\"oxen\",\"scrub\":{\"days\":7,\"rate_max\":\"50MiB\","
+             "\"window\":\"22:00-06:00\",\"repair\":true}},{\"path\":\"b\",\"days\":0}],\"sweep\":false}"),
         TEXT("utf8", "a\303\251\342\202\254\360\237\230\200"),
         TEXT("utf8", "\355\237\277\356\200\200\364\217\277\277"),
         TEXT("utf8", "\300\200\355\240\200\364\220\200\200"),
@@ -354,9 +408,135 @@ static void save_trees(unsigned files)
         save_buf("tree_walk", &b);
 }
 
-/* --- packs and their lookup ------------------------------------------------------------------------------------ */
+/* --- the journal ------------------------------------------------------------------------------------------------- */
 
-static struct oxl_sys counting;
+#define RESTORE_BODY "{\"schema\":\"oxen-lite.restore/1\",\"paths\":[\"a\"]}"
+
+/* Two intents, one of them with its outcome, and a row of everything else. */
+static struct oxl_buf make_rows(void)
+{
+        struct oxl_buf b = OXL_BUF_INIT;
+        static const char *const ledger[] = { "good", "damaged" }, *const finding[] = { "id", "pack-damaged", "a" };
+        rows_event(&b, 1, 1, "commit", "staged", "{\"ref\":\"refs/heads/main\"}");
+        rows_event(&b, 2, 1, "commit", "done", "{}");
+        rows_event(&b, 3, 3, "restore", "staged", RESTORE_BODY);
+        for (int64_t i = 0; i < 2; i++) {
+                rows_table(&b, ROWS_LEDGER);
+                rows_text(&b, i ? "HEAD" : "versions/packs/x.pack");
+                rows_integer(&b, i ? 0 : INT64_MAX);
+                rows_integer(&b, i);
+                rows_text(&b, i ? "cache" : "medium");
+                rows_text(&b, ledger[i]);
+        }
+        rows_table(&b, ROWS_OPERATION);
+        rows_integer(&b, 1);
+        rows_integer(&b, 1);
+        rows_text(&b, "commit");
+        rows_integer(&b, -1);
+        rows_text(&b, "refs/heads/main");
+        rows_null(&b);
+        rows_text(&b, HEX64);
+        rows_text(&b, "note");
+        rows_table(&b, ROWS_FINDING);
+        for (int i = 0; i < 3; i++)
+                rows_text(&b, finding[i]);
+        rows_integer(&b, 1);
+        rows_integer(&b, 2);
+        rows_text(&b, "detail");
+        return b;
+}
+
+/* A real of 2^62, a text where a number is due, an event whose intent is the one after it. */
+static void save_odd_rows(void)
+{
+        struct oxl_buf b = OXL_BUF_INIT;
+        FUZZ_REQUIRE(oxl_buf_append_u8(&b, 0, NULL) == 0);
+        rows_event(&b, 1, 1, "commit", "staged", "");
+        rows_event(&b, 2, 3, "commit", "done", "");
+        rows_event(&b, INT64_MIN, INT64_MIN, "commit", "staged", "");
+        rows_table(&b, ROWS_LEDGER);
+        rows_text(&b, "a");
+        FUZZ_REQUIRE(oxl_buf_append_u8(&b, ROWS_REAL, NULL) == 0 && oxl_buf_append_le64(&b, INT64_MAX, NULL) == 0);
+        rows_text(&b, "12");
+        rows_text(&b, "");
+        rows_text(&b, "good");
+        save_buf("journal_rows", &b);
+}
+
+/* As small as SQLite makes it, so that mutations meet something. */
+static void save_journal_file(bool wal)
+{
+        char *place = place_new(), *path = place_path(place, "journal.db");
+        cleanup_buf struct oxl_buf rows = make_rows();
+        sqlite3 *db;
+        size_t n, m = 0;
+        struct oxl_buf b = OXL_BUF_INIT;
+        FUZZ_REQUIRE(sqlite3_open(path, &db) == SQLITE_OK);
+        FUZZ_REQUIRE(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL) == SQLITE_OK);
+        FUZZ_REQUIRE(sqlite3_exec(db, "PRAGMA page_size=512; PRAGMA user_version=1", NULL, NULL, NULL) == SQLITE_OK);
+        FUZZ_REQUIRE(sqlite3_exec(db, oxl_journal_migrations[0].sql, NULL, NULL, NULL) == SQLITE_OK);
+        FUZZ_REQUIRE(sqlite3_exec(db,
+                                  "INSERT INTO meta VALUES ('repository', '66757a7a000000000000000000000000'),"
+                                  "('journal_mode', 'wal')",
+                                  NULL, NULL, NULL) == SQLITE_OK);
+        if (wal)
+                FUZZ_REQUIRE(sqlite3_exec(db, "PRAGMA journal_mode=WAL; PRAGMA wal_autocheckpoint=0", NULL, NULL,
+                                          NULL) == SQLITE_OK);
+        rows_insert(db, rows.data, rows.len);
+        FUZZ_REQUIRE(sqlite3_close(db) == SQLITE_OK);
+        cleanup_free char *bytes = place_read(place, "journal.db", &n);
+        cleanup_free char *frames = wal ? place_read(place, "journal.db-wal", &m) : NULL;
+        FUZZ_REQUIRE(oxl_buf_append_le32(&b, (uint32_t)n, NULL) == 0 && oxl_buf_append(&b, bytes, n, NULL) == 0);
+        FUZZ_REQUIRE(m == 0 || oxl_buf_append(&b, frames, m, NULL) == 0);
+        save_buf("journal_file", &b);
+        place_free(place);
+        free(path);
+}
+
+/* As the library makes it: pages of 4096 bytes with checksums. */
+static void save_whole_journal(void)
+{
+        char *place = place_new();
+        const struct oxl_journal_config config = { .dir = place, .id = fuzz_repo, .lock_fd = -1 };
+        struct oxl_journal *j = NULL;
+        struct oxl_buf b = OXL_BUF_INIT;
+        int64_t intent;
+        size_t n, m;
+        FUZZ_REQUIRE(oxl_journal_create(&config, NULL) == 0 && oxl_journal_open(&config, &j, NULL) == 0);
+        FUZZ_REQUIRE(oxl_journal_stage(j, 0xa1, "restore", RESTORE_BODY, NULL, &intent, NULL) == 0);
+        FUZZ_REQUIRE(oxl_journal_checkpoint(j, 0, NULL) == 0);
+        oxl_journal_close(j);
+        cleanup_free char *bytes = place_read(place, "journal.db", &n);
+        cleanup_free char *frames = place_read(place, "journal.db-wal", &m);
+        FUZZ_REQUIRE(oxl_buf_append_le32(&b, (uint32_t)n, NULL) == 0 && oxl_buf_append(&b, bytes, n, NULL) == 0 &&
+                     oxl_buf_append(&b, frames, m, NULL) == 0);
+        save_buf("journal_file", &b);
+        place_free(place);
+}
+
+static int some_time(clockid_t clock, struct timespec *ret)
+{
+        (void)clock;
+        *ret = (struct timespec){ .tv_sec = 1700000000 };
+        return 0;
+}
+
+static void save_journal(void)
+{
+        counting.clock_gettime = some_time;
+        FUZZ_REQUIRE(sqlite3_initialize() == SQLITE_OK);
+        sqlite3_test_control(SQLITE_TESTCTRL_PRNG_SEED, 1, NULL); /* salts of the -wal */
+        for (uint8_t flags = 0; flags < 4; flags++) {
+                cleanup_buf struct oxl_buf rows = make_rows();
+                save_flagged("journal_rows", flags, rows.data, rows.len);
+        }
+        save_odd_rows();
+        save_journal_file(false);
+        save_journal_file(true);
+        save_whole_journal();
+}
+
+/* --- packs and their lookup ------------------------------------------------------------------------------------ */
 
 static ssize_t next_bytes(void *buf, size_t n, unsigned flags)
 {
@@ -387,6 +567,26 @@ static void put_pack(struct oxl_objects *o, struct oxl_durable *d, unsigned from
         oxl_put_free(p);
 }
 
+/* The pack with a last record whose length, in its header and in the index, ends @over bytes behind where the index begins. */
+static void save_reaching(uint8_t flags, const char *pack, size_t n, uint64_t over)
+{
+        cleanup_free uint8_t *bytes = fuzz_copy(pack, n);
+        uint8_t *trailer = bytes + n - OXL_PACK_TRAILER_BYTES, *last = NULL;
+        uint64_t index = le_load64(trailer + 8), entries = le_load64(trailer + 16);
+        for (uint8_t *e = bytes + index; e < trailer && entries > 0; e += OXL_PACK_ENTRY_BYTES)
+                if (!last || le_load64(e + 32) > le_load64(last + 32))
+                        last = e;
+        if (!last)
+                return;
+        uint8_t *record = bytes + le_load64(last + 32);
+        uint64_t len = index + over - le_load64(last + 32) - OXL_PACK_RECORD_BYTES;
+        le_store64(last + 40, len);
+        le_store64(last + 48, len);
+        le_store64(record + 16, len);
+        le_store64(record + 24, len);
+        save_flagged("pack", flags, bytes, n);
+}
+
 struct packs {
         const char *place;
         uint8_t flags;
@@ -401,6 +601,8 @@ static int save_pack(void *ctx, const struct oxl_digest *id, struct oxl_error *e
         oxl_pack_path(id, path);
         cleanup_free char *bytes = place_read(p->place, path, &n);
         save_flagged("pack", p->flags, bytes, n);
+        for (uint64_t over = 0; over <= 64; over += 8)
+                save_reaching(p->flags, bytes, n, over);
         return 0;
 }
 
@@ -456,6 +658,7 @@ int main(int argc, char **argv)
         save_trees(6);
         save_trees(40);
         save_trees(300);
+        save_journal();
         save_packs(OXL_ALGO_BLAKE3);
         save_packs(OXL_ALGO_XXH3_128);
         return 0;

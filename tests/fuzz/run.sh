@@ -24,9 +24,11 @@ one() {
         mkdir -p "corpus/$1"
         folders="corpus/$1 tests/fuzz-seeds/$1"
         [ ! -d "$dir/seeds/$1" ] || folders="$folders $dir/seeds/$1"
+        # What a target that is broken leaves behind goes with the folder.
+        if [ -w /dev/shm ]; then place=$(mktemp -d /dev/shm/oxl-fuzz.XXXXXX); else place=$(mktemp -d); fi
         # shellcheck disable=SC2086 # a list of folders
-        if ASAN_OPTIONS=detect_stack_use_after_return=1:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1 "tests/libfuzzer-$1" \
-                -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=64 \
+        if TMPDIR=$place ASAN_OPTIONS=detect_stack_use_after_return=1:quarantine_size_mb=8 UBSAN_OPTIONS=print_stacktrace=1 "tests/libfuzzer-$1" \
+                -max_total_time="$seconds" -max_len=65536 -timeout=10 -rss_limit_mb=512 -malloc_limit_mb=4 \
                 -print_final_stats=1 -artifact_prefix="broken/$1-" $folders >"log/$1" 2>&1; then
                 runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "log/$1")
                 echo "fuzz: $1 ok, $runs inputs, $(find "corpus/$1" -type f | wc -l) kept"
@@ -35,6 +37,7 @@ one() {
                 echo "fuzz: $1 BROKEN, see $PWD/log/$1"
                 : >"broken/.$1"
         fi
+        rm -rf "$place"
 }
 
 rm -f broken/.[!.]*

@@ -13,14 +13,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 # A layer may include the layers of a lower number, and itself.
 LAYERS = {"base": 0, "os": 1, "digest": 2, "durable": 3, "objects": 4, "journal": 4, "repo": 5,
-          "check": 6, "sweep": 6, "foreign": 6, "scrub": 7}
+          "check": 6, "foreign": 6, "sweep": 7, "scrub": 7}
 
 # Header -> where it may be included. Tests look behind the scenes, but not behind the digests.
 OWNERS = {
     "sqlite3.h": ("lib/journal/", "tests/"),
     "cJSON.h": ("lib/base/json.c", "tests/"),
     "cjson/cJSON.h": ("lib/base/json.c", "tests/"),
-    "blake3.h": ("lib/digest/",),
+    "blake3.h": ("lib/digest/", "bench/"),  # bench: the limit is measured with the same code
     "xxhash.h": ("lib/digest/",),
     "xxh3.h": ("lib/digest/",),
     "xxh_x86dispatch.h": ("lib/digest/",),

@@ -69,6 +69,11 @@ static bool fires(const char *name)
         return true;
 }
 
+static size_t shortened_read(size_t n)
+{
+        return fault.plan.short_read && n > fault.plan.short_read ? fault.plan.short_read : n;
+}
+
 /* With .after the call is made, and then reported as failed all the same. */
 #define WRAP(type, name, params, args)            \
         static type f_##name params               \
@@ -86,8 +91,8 @@ WRAP(int, openat, (int dirfd, const char *path, int flags, mode_t mode), (dirfd,
 WRAP(int, openat2, (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve),
      (dirfd, path, flags, mode, resolve))
 WRAP(int, dup, (int fd), (fd))
-WRAP(ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, n))
-WRAP(ssize_t, pread, (int fd, void *buf, size_t n, off_t at), (fd, buf, n, at))
+WRAP(ssize_t, read, (int fd, void *buf, size_t n), (fd, buf, shortened_read(n)))
+WRAP(ssize_t, pread, (int fd, void *buf, size_t n, off_t at), (fd, buf, shortened_read(n), at))
 WRAP(off_t, lseek, (int fd, off_t at, int whence), (fd, at, whence))
 WRAP(ssize_t, getdents, (int fd, void *buf, size_t n), (fd, buf, n))
 WRAP(int, fstat, (int fd, struct stat *ret), (fd, ret))
@@ -111,6 +116,7 @@ WRAP(int, syncfs, (int fd), (fd))
 WRAP(int, sync_file_range, (int fd, off_t at, off_t n, unsigned flags), (fd, at, n, flags))
 WRAP(int, ficlone, (int fd, int src_fd), (fd, src_fd))
 WRAP(int, ofd_lock, (int fd, int cmd, struct flock *lock), (fd, cmd, lock))
+WRAP(int, setlease, (int fd, int type), (fd, type))
 WRAP(ssize_t, getrandom, (void *buf, size_t n, unsigned flags), (buf, n, flags))
 WRAP(int, clock_gettime, (clockid_t clock, struct timespec *ret), (clock, ret))
 WRAP(int, nanosleep, (const struct timespec *time, struct timespec *ret), (time, ret))
@@ -192,6 +198,7 @@ void fault_install(const struct fault_plan *plan)
                 .sync_file_range = f_sync_file_range,
                 .ficlone = f_ficlone,
                 .ofd_lock = f_ofd_lock,
+                .setlease = f_setlease,
                 .getrandom = f_getrandom,
                 .clock_gettime = f_clock_gettime,
                 .nanosleep = f_nanosleep,

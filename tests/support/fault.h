@@ -28,6 +28,7 @@ struct fault_plan {
         int os;             /* errno; EINTR counts only calls that signals interrupt; 0 for writes: they return 0 */
         size_t short_write; /* writes take at most this many bytes */
         bool one_less;      /* writes take all but one byte */
+        size_t short_read;  /* reads give at most this many bytes */
 };
 
 void fault_install(const struct fault_plan *plan);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The error table tests itself; messages are complete, one line, and harmless on a terminal. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -123,6 +124,17 @@ static void errors_move(void **state)
         assert_int_equal(OXL_FAIL_PATH(NULL, FILE_EXISTS, "a"), -OXL_E_FILE_EXISTS);
 }
 
+static void too_many_open_files_have_a_step_of_their_own(void **state)
+{
+        const struct oxl_error many = { .code = OXL_E_FILE_OPEN, .os = EMFILE };
+        const struct oxl_error all = { .code = OXL_E_DIR_OPEN, .os = ENFILE };
+        const struct oxl_error other = { .code = OXL_E_FILE_OPEN, .os = EACCES };
+        (void)state;
+        assert_non_null(strstr(oxl_error_next_step(&many), "ulimit -n"));
+        assert_non_null(strstr(oxl_error_next_step(&all), "file-max"));
+        assert_string_equal(oxl_error_next_step(&other), oxl_error_next(OXL_E_FILE_OPEN));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -133,6 +145,7 @@ int main(void)
                 cmocka_unit_test(digests_are_shown_in_their_own_form),
                 cmocka_unit_test(control_characters_are_escaped),
                 cmocka_unit_test(errors_move),
+                cmocka_unit_test(too_many_open_files_have_a_step_of_their_own),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,12 +175,19 @@ static int ignore_event(void *ctx, const struct oxl_event *e, struct oxl_error *
         return 0;
 }
 
-/* Only while no journal is open in this process. */
+static int ignore_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
+{
+        return 0;
+}
+
+/* Only while no journal is open in this process. What it changes stays in the -wal: a checkpoint by another program writes pages
+ * without their checksums. */
 static void run_sql(struct fixture *f, const char *sql)
 {
         sqlite3 *db = NULL;
         char *why = NULL;
         assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+        assert_int_equal(sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL), SQLITE_OK);
         if (sqlite3_exec(db, sql, NULL, NULL, &why) != SQLITE_OK)
                 fail_msg("%s: %s", sql, why);
         assert_int_equal(sqlite3_close(db), SQLITE_OK);
@@ -459,10 +466,11 @@ static void a_wal_without_frames_is_opened_with_a_directory_sync(void **state)
         assert_int_equal(oxl_journal_checkpoint(j, 0, NULL), 0);
         oxl_journal_close(j);
         assert_int_equal(truncate(wal, 0), 0);
-        j = must_open(f);
         syncs = 0;
-        stage(j, "{}", NULL);
+        j = must_open(f); /* which writes frames into it, first of all */
         assert_int_equal(syncs, 3);
+        stage(j, "{}", NULL);
+        assert_int_equal(syncs, 4);
         oxl_journal_close(j);
 }
 
@@ -1119,6 +1127,86 @@ static void null_is_fine(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* --- what SQLite does not see ------------------------------------------------------------------------------------ */
+
+/* Sound, by a private copy: all pages, and a -wal that ends where it should. */
+static bool is_whole(struct fixture *f)
+{
+        struct oxl_journal *j = NULL;
+        uint64_t end;
+        if (oxl_journal_open_copy(&f->config, &j, NULL) < 0)
+                return false;
+        bool whole = oxl_journal_verify(j, NULL) == 0 && oxl_journal_tail_whole(j, &end);
+        oxl_journal_close(j);
+        return whole;
+}
+
+static void flip_bit(const char *path, uint64_t bit)
+{
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        uint8_t byte;
+        assert_true(fd >= 0);
+        assert_int_equal(pread(fd, &byte, 1, (off_t)(bit / 8)), 1);
+        byte ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)(bit / 8)), 1);
+        close(fd);
+}
+
+/* Operations are in no chain, and most of a page is in no row. */
+static void a_flipped_bit_in_a_row_without_chain_is_found(void **state)
+{
+        struct fixture *f = *state;
+        struct oxl_journal *j = make(f);
+        const struct oxl_operation op = { .verb = "add", .note = "the note to look for" };
+        assert_int_equal(oxl_journal_operation(j, &op, true, NULL), 0);
+        assert_int_equal(oxl_journal_checkpoint(j, 0, NULL), 0);
+        oxl_journal_close(j);
+        assert_true(is_whole(f));
+        size_t n;
+        unsigned char *bytes = read_checkpointed(f, &n);
+        const unsigned char *note = memmem(bytes, n, op.note, strlen(op.note));
+        assert_non_null(note);
+        uint64_t row = (uint64_t)(note - bytes);
+        for (uint64_t bit = 8 * (row & ~UINT64_C(4095)); bit<8 * ((row | 4095) + 1); bit += bit / 8> row ? 1 : 97) {
+                flip_bit(f->path, bit);
+                assert_false(is_whole(f));
+                flip_bit(f->path, bit);
+        }
+        flip_bit(f->path, 8 * row);
+        j = NULL;
+        int r = oxl_journal_open(&f->config, &j, NULL); /* and nobody reads it as if nothing were wrong */
+        if (r == 0)
+                r = oxl_journal_operations(j, 0, ignore_operation, NULL, NULL);
+        assert_int_equal(r, -OXL_E_JOURNAL_DAMAGED);
+        oxl_journal_close(j);
+        flip_bit(f->path, 8 * row);
+        assert_true(is_whole(f));
+        free(bytes);
+}
+
+static void every_flipped_bit_of_a_wal_is_found_and_opening_settles_it(void **state)
+{
+        struct fixture *f = *state;
+        char wal[128];
+        struct stat st;
+        make_five(f);
+        snprintf(wal, sizeof wal, "%s-wal", f->path);
+        assert_int_equal(stat(wal, &st), 0);
+        assert_true(is_whole(f));
+        for (uint64_t bit = 0; bit < 8 * (uint64_t)st.st_size; bit += bit < 8 * 56 ? 1 : 1009) {
+                flip_bit(wal, bit);
+                assert_false(is_whole(f));
+                flip_bit(wal, bit);
+        }
+        assert_true(is_whole(f));
+        flip_bit(wal, 8 * (uint64_t)st.st_size - 1); /* the last transaction is lost */
+        assert_false(is_whole(f));
+        struct oxl_journal *j = must_open(f);
+        assert_int_equal(count_events(j), 4);
+        oxl_journal_close(j);
+        assert_true(is_whole(f));
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -1154,6 +1242,8 @@ int main(void)
                 TEST(a_copy_waits_for_the_db_lock),
                 TEST(a_torn_copy_is_made_again),
                 TEST(who_may_not_write_can_read_a_copy),
+                TEST(a_flipped_bit_in_a_row_without_chain_is_found),
+                TEST(every_flipped_bit_of_a_wal_is_found_and_opening_settles_it),
                 TEST(null_is_fine),
         };
         oxl_digest_setup();

@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include <oxenlite/foreign.h>
+#include <oxenlite/repo.h>
 
 #include "digest/digest.h"
 #include "foreign/names.h"
@@ -46,10 +47,16 @@ struct found {
         enum oxl_problem problem;
         char path[200], verdict[24], expected[65], actual[65], detail[300];
         int os;
-        bool repaired;
+        bool repaired, exists;
+        uint64_t size, inode;
+        int64_t mtime_ns;
 };
 
 static char *place;
+static struct {
+        bool force;
+        unsigned batch;
+} how; /* beside the parameters of check_with() */
 static struct {
         struct found at[64];
         size_t n;
@@ -154,6 +161,8 @@ static int teardown(void **state)
 {
         (void)state;
         oxl_oxen_result_done(&run.result);
+        how.force = false;
+        how.batch = 0;
         place_free(place);
         place = NULL;
         return 0;
@@ -168,6 +177,10 @@ static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
                 return 0;
         struct found *d = &run.at[run.n++];
         *d = (struct found){ .problem = f->problem, .os = f->os, .repaired = f->repaired };
+        d->exists = f->exists;
+        d->size = f->size;
+        d->inode = f->inode;
+        d->mtime_ns = f->mtime_ns;
         snprintf(d->path, sizeof d->path, "%s", f->path);
         snprintf(d->verdict, sizeof d->verdict, "%s", f->verdict);
         snprintf(d->expected, sizeof d->expected, "%s", f->expected);
@@ -181,7 +194,12 @@ static int check_with(const char *dir, bool repair, const char *from, const atom
         struct oxl_error err = OXL_ERROR_INIT;
         char *path = place_path(place, dir), *state = place_path(place, "state/made/by us");
         char *source = from ? place_path(place, from) : NULL;
-        struct oxl_oxen_options options = { .repair = repair, .from = source, .state = state, .cancel = cancel };
+        struct oxl_oxen_options options = { .repair = repair,
+                                            .from = source,
+                                            .state = state,
+                                            .cancel = cancel,
+                                            .force = how.force,
+                                            .batch = how.batch };
         oxl_oxen_result_done(&run.result);
         run.n = 0;
         int r = oxl_oxen_check(path, &options, hear, NULL, &run.result, &err);
@@ -803,7 +821,7 @@ static ssize_t watch_read(int fd, void *buf, size_t n)
         ssize_t r = oxl_sys_real.read(fd, buf, n);
         if (r <= 0)
                 return r;
-        if (watch.lies >> watch.reads & 1)
+        if (watch.reads < 32 && watch.lies >> watch.reads & 1)
                 *(char *)buf = (char)(*(char *)buf ^ (watch.lies_differ ? 1 << watch.reads : 1));
         if (watch.reads++ == 0 && watch.after)
                 watch.after();
@@ -1035,6 +1053,165 @@ static void a_blob_without_a_good_copy_stays_and_is_kept(void **state)
         assert_int_equal(repair("other"), 0);
         assert_false(run.at[0].repaired);
         free(path);
+}
+
+/* --- budget, batches ------------------------------------------------------------------------------------------------------------ */
+
+enum { DAMAGED = VECTORS + 1 };
+
+/* What is in quarantine would heal everything. */
+static void forget_state(void)
+{
+        char *rm = NULL;
+        assert_true(asprintf(&rm, "rm -rf '%s/state/made'", place) > 0);
+        assert_int_equal(system(rm), 0);
+        free(rm);
+}
+
+static void damage_all(void)
+{
+        in_store(vectors[0].path, "not empty");
+        for (int i = 1; i < VECTORS - 1; i++)
+                flip(vectors[i].path, 9);
+        flip(OLD_PATH, 9);
+        flip(block_path, 9);
+}
+
+static void more_than_the_budget_is_left_alone_until_forced(void **state)
+{
+        (void)state;
+        damage_all();
+        char *before = listing("repo");
+        for (how.batch = 0; how.batch < DAMAGED; how.batch++) { /* the list is full before the walk ends, or not */
+                assert_int_equal(repair("good"), 0);
+                expect_n(DAMAGED);
+                assert_true(run.result.over_budget);
+                for (size_t i = 0; i < run.n; i++) {
+                        assert_false(run.at[i].repaired);
+                        /* those behind a full list are told as a check tells them */
+                        assert_true(how.batch > 0 || strstr(run.at[i].detail, "--force"));
+                }
+                assert_int_equal(place_count(place, "state"), 0);
+        }
+        char *after = listing("repo");
+        assert_string_equal(before, after);
+        free(before);
+        free(after);
+        how.batch = 0;
+        how.force = true;
+        assert_int_equal(repair("good"), 0);
+        expect_n(DAMAGED);
+        assert_false(run.result.over_budget);
+        assert_int_equal(run.result.healed, DAMAGED);
+        expect_clean();
+        flip(vectors[HELLO].path, 2); /* one is within the budget */
+        how.force = false;
+        assert_int_equal(repair("good"), 0);
+        assert_true(run.n == 1 && run.at[0].repaired);
+}
+
+/* How often the folder was opened: once before all, and once for each batch. */
+static unsigned opened(const char *path)
+{
+        unsigned n = 0;
+        size_t len = strlen(path);
+        for (const char *at = watch.opened; (at = strstr(at, path)); at += len)
+                n += at[len] == '\n';
+        return n;
+}
+
+static void more_than_a_batch_is_repaired_in_several(void **state)
+{
+        char *from = place_path(place, "good");
+        (void)state;
+        how.force = true;
+        for (how.batch = 1; how.batch <= DAMAGED; how.batch++) {
+                damage_all();
+                watch_begin(false);
+                int r = repair("good");
+                watch_end();
+                assert_int_equal(r, 0);
+                assert_int_equal(opened(from), 1 + (DAMAGED + how.batch - 1) / how.batch);
+                expect_n(DAMAGED);
+                for (size_t i = 0; i < run.n; i++)
+                        assert_true(run.at[i].repaired);
+                assert_int_equal(run.result.healed, DAMAGED);
+                assert_int_equal(run.result.quarantined, DAMAGED);
+                expect_clean();
+                forget_state();
+        }
+        free(from);
+}
+
+static void findings_say_which_file_they_saw(void **state)
+{
+        struct stat st;
+        (void)state;
+        in_store(vectors[HELLO].path, "Hallo!\n");
+        drop_in_store(vectors[WORLD].path);
+        char *path = place_path(place, STORE "a7/666c8f5aaf946ca629d9d20c29aa6a/data");
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(check(), 0);
+        expect_n(2);
+        for (size_t i = 0; i < run.n; i++) {
+                bool missing = run.at[i].problem == OXL_P_OXEN_DATA_MISSING;
+                assert_true(run.at[i].exists == !missing);
+                if (missing)
+                        continue;
+                assert_int_equal(run.at[i].size, 7);
+                assert_int_equal(run.at[i].inode, st.st_ino);
+                assert_int_equal(run.at[i].mtime_ns, st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+        }
+        free(path);
+}
+
+/* A repository of ours, with the texts in packs, and a loose blob that is none of them. */
+static void make_ours(const char *name, enum oxl_algo algo)
+{
+        struct oxl_repo *r;
+        struct oxl_add_result result;
+        struct oxl_error err = OXL_ERROR_INIT;
+        const struct oxl_add_options all = { .all = true };
+        const char *paths[] = { "" };
+        char file[64], *path = place_path(place, name);
+        place_mkdir(place, name);
+        for (int i = 0; i < VECTORS; i++) {
+                snprintf(file, sizeof file, "%s/file %d", name, i);
+                put(file, vectors[i].text);
+        }
+        assert_int_equal(oxl_repo_init(path, algo, &err), 0);
+        assert_int_equal(oxl_repo_open(path, NULL, &r, &err), 0);
+        assert_int_equal(oxl_repo_add(r, paths, 1, &all, &result, &err), 0);
+        oxl_repo_close(r);
+        for (int i = 0; i < VECTORS; i++) {
+                snprintf(file, sizeof file, "%s/file %d", name, i);
+                drop(file);
+        }
+        free(path);
+}
+
+static void packs_of_a_repository_of_ours_are_a_source(void **state)
+{
+        static const enum oxl_algo algos[] = { OXL_ALGO_XXH3_128, OXL_ALGO_BLAKE3 };
+        static const char *const from[] = { "ours-0", "above/ours-1" };
+        (void)state;
+        place_mkdir(place, "above");
+        for (int i = 0; i < 2; i++) {
+                make_ours(from[i], algos[i]);
+                flip(vectors[HELLO].path, 3);
+                flip(vectors[SHORT].path, 3);
+                drop_in_store(vectors[WORLD].path);
+                assert_int_equal(repair(i ? "above" : from[i]), 0);
+                expect_n(3);
+                for (size_t k = 0; k < run.n; k++) {
+                        assert_true(run.at[k].repaired);
+                        assert_non_null(strstr(run.at[k].detail, ".oxen-lite/versions/packs/"));
+                }
+                for (int k = 1; k < 4; k++)
+                        expect_content(vectors[k].path, vectors[k].text);
+                expect_clean();
+                forget_state();
+        }
 }
 
 static char *quarantine_folder(void)
@@ -1330,6 +1507,10 @@ int main(void)
                 TEST(reads_that_are_wrong_in_two_ways_make_memory_suspect_and_are_not_repaired),
                 TEST(a_file_that_is_replaced_or_removed_between_the_looks_is_no_suspect),
                 TEST(a_blob_without_a_good_copy_stays_and_is_kept),
+                TEST(more_than_the_budget_is_left_alone_until_forced),
+                TEST(more_than_a_batch_is_repaired_in_several),
+                TEST(findings_say_which_file_they_saw),
+                TEST(packs_of_a_repository_of_ours_are_a_source),
                 TEST(the_quarantine_has_the_damaged_bytes_and_a_note),
                 TEST(a_quarantine_without_its_note_is_completed),
                 TEST(healing_keeps_the_mode_and_takes_any_source),

@@ -348,12 +348,30 @@ static void refs_are_listed_in_order(void **state)
         assert_string_equal(l.text, "refs/heads/a.b 1\nrefs/heads/a/b/c 1\n");
 }
 
-static void a_stray_file_among_the_refs_is_an_error(void **state)
+static void count_notice(void *ctx, const char *path, const char *text)
+{
+        assert_string_equal(path, "refs/heads/main~");
+        assert_non_null(strstr(text, "no ref"));
+        (*(int *)ctx)++;
+}
+
+static void a_stray_file_among_the_refs_is_told_and_left_out(void **state)
 {
         struct fixture *f = *state;
         struct list l = { .stop_after = -1 };
+        int told = 0;
+        make(f, "refs/heads/main", &f->id[0]);
         place_text(f->place, ".oxen-lite/refs/heads/main~", "junk");
+        f->repo->options.notice = count_notice;
+        f->repo->options.ctx = &told;
+        assert_int_equal(oxl_repo_refs(f->repo, note, &l, NULL), 0);
+        assert_string_equal(l.text, "refs/heads/main 1\n");
+        assert_int_equal(told, 1);
+        /* what has the name of a ref, and is no file, is a root that nobody can follow */
+        char *link = place_path(f->place, ".oxen-lite/refs/heads/link");
+        assert_int_equal(symlink("main", link), 0);
         assert_int_equal(oxl_repo_refs(f->repo, note, &l, NULL), -OXL_E_MALFORMED);
+        free(link);
 }
 
 static void a_damaged_ref_stops_the_listing(void **state)
@@ -382,7 +400,7 @@ int main(void)
                 T(a_new_repository_is_on_main_without_commits),
                 T(a_detached_head_moves_by_compare_and_swap),
                 T(refs_are_listed_in_order),
-                T(a_stray_file_among_the_refs_is_an_error),
+                T(a_stray_file_among_the_refs_is_told_and_left_out),
                 T(a_damaged_ref_stops_the_listing),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

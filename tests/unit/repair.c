@@ -500,9 +500,13 @@ static void a_pack_that_holds_the_only_bytes_stays_and_the_rest_is_readable(void
         assert_non_null(pack);
         (void)e;
         remove_from_tree(&k, "folder/b.txt");
+        assert_int_equal(checked_run(&k), 0);
+        assert_non_null(strstr(checked_first(&k, OXL_P_PACK_DAMAGED)->detail,
+                               "0 of its objects can be salvaged, 1 that are there cannot"));
         struct heard *h = repair(&k, false);
         assert_non_null(strstr(h->text, "3 pack-damaged "));
         assert_non_null(strstr(h->details, "1 of its objects has no good copy"));
+        assert_non_null(strstr(h->details, "objects salvaged, 0 from other copies, 1 lost"));
         assert_true(place_has(k.root, pack));
         assert_int_equal(checked_run(&k), 0);
         assert_int_equal(checked_count(&k, OXL_P_BLOB_MISSING, NULL), 1);
@@ -554,6 +558,67 @@ static void a_branch_that_the_log_does_not_know_is_proposed_not_guessed(void **s
         assert_null(strstr(h->details, "names: none"));
         assert_int_equal(checked_run(&k), 0);
         assert_int_equal(checked_count(&k, OXL_P_REF_DAMAGED, "refs/heads/main"), 1);
+        checked_free(&k);
+}
+
+static int plan_with_choice(void *ctx, const struct oxl_finding *f, struct oxl_error *err);
+static const char *choice_of_plan, *path_of_choice;
+
+/* Checks, writes the plan with the choice for the one finding in it, applies it. */
+static struct heard *apply_choice(struct checked *k, const char *path, const char *choice)
+{
+        static struct heard h;
+        struct oxl_error err = OXL_ERROR_INIT;
+        struct oxl_check_result result;
+        struct oxl_buf plan = OXL_BUF_INIT;
+        path_of_choice = path;
+        choice_of_plan = choice;
+        assert_int_equal(oxl_buf_append_text(&plan, "{\"schema\":\"oxen-lite.fsck/1\",\"findings\":[", &err), 0);
+        assert_int_equal(oxl_check_run(k->place, &k->options, NULL, plan_with_choice, &plan, &result, &err), 0);
+        assert_int_equal(oxl_buf_append_text(&plan, "]}", &err), 0);
+        const struct oxl_repair_options options = { .plan = oxl_buf_text(&plan), .plan_bytes = plan.len };
+        assert_int_equal(repair_with(k, &h, &options), 0);
+        oxl_buf_done(&plan);
+        return &h;
+}
+
+static void a_person_chooses_what_nobody_knows(void **state)
+{
+        struct checked k;
+        char id[65] = "", wrong[65];
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        struct oxl_buf content = content_of(&k);
+        no_journal(&k);
+        bad_ref(&k);
+        struct heard *h = repair(&k, false);
+        const char *at = strstr(h->details, "commits that nothing names: ");
+        assert_non_null(at);
+        assert_non_null(strstr(h->details, "--apply"));
+        snprintf(id, sizeof id, "%.64s", at + strlen("commits that nothing names: "));
+        snprintf(wrong, sizeof wrong, "%s", id);
+        wrong[5] = wrong[5] == '0' ? '1' : '0';
+        h = apply_choice(&k, "refs/heads/main", wrong);
+        assert_non_null(strstr(h->details, "no such commit"));
+        h = apply_choice(&k, "refs/heads/main", "main");
+        assert_non_null(strstr(h->details, "not the whole id"));
+        h = apply_choice(&k, "refs/heads/main", id);
+        assert_string_equal(h->text, "1 ref-damaged refs/heads/main\n");
+        assert_non_null(strstr(h->details, "the choice in the plan"));
+        struct oxl_buf now = content_of(&k);
+        assert_true(same(&content, &now));
+        /* HEAD: two branches, and no log */
+        bad_head(&k);
+        h = repair(&k, false);
+        assert_non_null(strstr(h->text, "5 head-damaged HEAD"));
+        h = apply_choice(&k, "HEAD", "nowhere");
+        assert_non_null(strstr(h->details, "no such branch"));
+        h = apply_choice(&k, "HEAD", "main");
+        assert_string_equal(h->text, "1 head-damaged HEAD\n");
+        assert_int_equal(checked_run(&k), 0);
+        assert_int_equal(k.n_found, 0);
+        oxl_buf_done(&now);
+        oxl_buf_done(&content);
         checked_free(&k);
 }
 
@@ -766,6 +831,137 @@ static void what_cannot_be_kept_is_not_replaced(void **state)
         checked_free(&k);
 }
 
+static unsigned clones;
+
+static int count_clone(int fd, int from)
+{
+        clones++;
+        return oxl_sys_real.ficlone(fd, from);
+}
+
+/* A clone would put the healed file on the same spot of the medium as its source. */
+static void repair_copies_and_never_clones(void **state)
+{
+        struct checked k;
+        struct oxl_sys table = oxl_sys_real;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        bad_blob(&k);
+        table.ficlone = count_clone;
+        clones = 0;
+        oxl_sys = &table;
+        struct heard *h = repair(&k, false);
+        oxl_sys = &oxl_sys_real;
+        assert_int_equal(h->result.after.findings, 0);
+        assert_non_null(strstr(h->details, "working tree: "));
+        assert_int_equal(clones, 0);
+        checked_free(&k);
+}
+
+/* --- heal on write --- */
+
+static int add_again(struct checked *k, const char *name)
+{
+        struct oxl_error err = OXL_ERROR_INIT;
+        struct oxl_add_options options = { 0 };
+        struct oxl_add_result result;
+        struct oxl_repo *r = NULL;
+        int e = oxl_repo_open(k->place, &k->options, &r, &err);
+        if (e == 0)
+                e = oxl_repo_add(r, &name, 1, &options, &result, &err);
+        oxl_repo_close(r);
+        oxl_error_done(&err);
+        return e;
+}
+
+/* The only id in quarantine, and its first entry's data; NULL: there is none. */
+static char *kept_data(struct checked *k, char id[32], size_t *ret_n)
+{
+        char **files = checked_files(k, "quarantine/"), *bytes = NULL;
+        for (char **f = files; *f && !bytes; f++)
+                if (strlen(*f) > 5 && strcmp(*f + strlen(*f) - 5, "/data") == 0) {
+                        snprintf(id, 32, "%.24s", *f + strlen("quarantine/"));
+                        bytes = place_read(k->root, *f, ret_n);
+                }
+        checked_files_free(files);
+        return bytes;
+}
+
+static void adding_good_bytes_keeps_the_damaged_ones_and_can_be_undone(void **state)
+{
+        struct checked k;
+        struct oxl_error err = OXL_ERROR_INIT;
+        size_t n, m;
+        char id[32];
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *blob = first(&k, "versions/files/", "/data"), *good = place_read(k.root, blob, &n);
+        flip_at(&k, blob, 7);
+        char *bad = place_read(k.root, blob, &m);
+        place_write(k.place, "again.bin", good, n);
+        assert_int_equal(add_again(&k, "again.bin"), 0);
+        char *now = place_read(k.root, blob, &m);
+        assert_memory_equal(now, good, n);
+        free(now);
+        char *kept = kept_data(&k, id, &m);
+        assert_non_null(kept);
+        assert_int_equal(m, n);
+        assert_memory_equal(kept, bad, n);
+        assert_int_equal(checked_run(&k), 0);
+        assert_int_equal(k.n_found, 0);
+        assert_int_equal(oxl_repair_undo(k.place, &k.options, id, false, NULL, NULL, &err), -OXL_E_UNDO_GOOD);
+        oxl_error_done(&err);
+        assert_int_equal(oxl_repair_undo(k.place, &k.options, id, true, NULL, NULL, &err), 0);
+        now = place_read(k.root, blob, &m);
+        assert_memory_equal(now, bad, n);
+        free(now);
+        free(kept);
+        free(bad);
+        free(good);
+        free(blob);
+        checked_free(&k);
+}
+
+/* Whatever call fails: the damaged bytes are in their place or in quarantine, and the place has one of the two contents. */
+static void a_failing_write_that_heals_loses_no_bytes(void **state)
+{
+        struct checked k;
+        size_t n, m;
+        char id[32];
+        unsigned healed = 0, calls = 0;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *blob = first(&k, "versions/files/", "/data"), *good = place_read(k.root, blob, &n);
+        place_write(k.place, "again.bin", good, n);
+        for (unsigned nth = 1;; nth += 3) {
+                write_bytes(&k, blob, good, n);
+                flip_at(&k, blob, 7);
+                place_write(k.place, "again.bin", good, n); /* newer than the index: it is read */
+                char *bad = place_read(k.root, blob, &m), command[512];
+                snprintf(command, sizeof command, "rm -rf '%s/quarantine'", k.root);
+                assert_int_equal(system(command), 0);
+                fault_install(&(struct fault_plan){ .nth = nth, .os = EIO, .for_ever = true });
+                int r = add_again(&k, "again.bin");
+                bool fired = fault_remove();
+                char *now = place_read(k.root, blob, &m), *kept = kept_data(&k, id, &m);
+                bool is_good = memcmp(now, good, n) == 0, is_bad = memcmp(now, bad, n) == 0;
+                assert_true(is_good || is_bad);
+                assert_true(is_bad || (kept && memcmp(kept, bad, n) == 0));
+                assert_true(fired || (r == 0 && is_good));
+                healed += is_good;
+                calls++;
+                free(now);
+                free(kept);
+                free(bad);
+                if (!fired)
+                        break;
+        }
+        assert_true(calls > 20 && healed > 1);
+        free(good);
+        free(blob);
+        checked_free(&k);
+}
+
 /* --- budget, plan --- */
 
 static void more_than_the_budget_is_left_alone_until_forced(void **state)
@@ -807,6 +1003,16 @@ static int print_plan(void *ctx, const struct oxl_finding *f, struct oxl_error *
                 b, err,
                 "%s{\"id\":\"%s\",\"slug\":\"%s\",\"path\":\"%s\",\"actual\":\"%s\",\"size\":%s,\"inode\":%s,\"mtime\":%s}",
                 b->len > 60 ? "," : "", f->id, oxl_problem_slug(f->problem), f->path, f->actual, size, inode, mtime);
+}
+
+static int plan_with_choice(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
+{
+        struct oxl_buf *b = ctx;
+        if (strcmp(f->path, path_of_choice) != 0)
+                return 0;
+        int r = print_plan(ctx, f, err);
+        b->len--; /* the brace */
+        return r < 0 ? r : oxl_buf_append_fmt(b, err, ",\"choice\":\"%s\"}", choice_of_plan);
 }
 
 static void a_plan_is_applied_and_its_stale_items_are_skipped(void **state)
@@ -878,7 +1084,7 @@ static void a_failing_read_is_never_repaired(void **state)
         checked_new(&k, OXL_ALGO_BLAKE3);
         struct oxl_buf content = content_of(&k);
         bad_blob(&k);
-        for (unsigned n = 1;; n += 7) {
+        for (unsigned n = 1;; n += 3 + n / 8) { /* each round leaves more to read: faster than that */
                 struct heard h = { .k = &k };
                 const struct oxl_repair_options options = { .force = true };
                 fault_install(&(struct fault_plan){ .only = "pread", .nth = n, .os = EIO });
@@ -896,6 +1102,8 @@ static void a_failing_read_is_never_repaired(void **state)
                 struct oxl_buf now = content_of(&k);
                 assert_true(same(&content, &now));
                 oxl_buf_done(&now);
+                size_t purged = 0;
+                assert_int_equal(oxl_quarantine_list(k.place, &k.options, true, count_entry, &purged, &err), 0);
                 bad_blob(&k);
         }
         oxl_buf_done(&content);
@@ -1015,11 +1223,15 @@ int main(void)
                 cmocka_unit_test(a_pack_that_holds_the_only_bytes_stays_and_the_rest_is_readable),
                 cmocka_unit_test(what_is_nobodys_is_left),
                 cmocka_unit_test(a_branch_that_the_log_does_not_know_is_proposed_not_guessed),
+                cmocka_unit_test(a_person_chooses_what_nobody_knows),
                 cmocka_unit_test(a_lost_pack_comes_back_from_another_repository),
                 cmocka_unit_test(trees_and_commits_damaged_in_both_copies_come_back_from_another_repository),
                 cmocka_unit_test(a_blob_comes_back_from_any_folder_by_its_bytes),
                 cmocka_unit_test(undo_brings_the_bad_bytes_back_and_refuses_over_good_ones),
                 cmocka_unit_test(without_links_a_copy_goes_to_quarantine),
+                cmocka_unit_test(repair_copies_and_never_clones),
+                cmocka_unit_test(adding_good_bytes_keeps_the_damaged_ones_and_can_be_undone),
+                cmocka_unit_test(a_failing_write_that_heals_loses_no_bytes),
                 cmocka_unit_test(what_cannot_be_kept_is_not_replaced),
                 cmocka_unit_test(more_than_the_budget_is_left_alone_until_forced),
                 cmocka_unit_test(a_plan_is_applied_and_its_stale_items_are_skipped),

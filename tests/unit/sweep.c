@@ -184,11 +184,12 @@ static enum oxl_temp_verdict verdict_of_owner(void *ctx, uint64_t owner)
         return owner == 0xa1 ? OXL_TEMP_DEAD : owner == 0xa2 ? OXL_TEMP_ALIVE : OXL_TEMP_UNKNOWN;
 }
 
-static void seen(void *ctx, const char *path, enum oxl_temp_verdict verdict, uint64_t bytes)
+static int seen(void *ctx, const struct oxl_sweep_seen *what, struct oxl_error *err)
 {
         unsigned *n = ctx;
-        assert_true(strncmp(path, "sub/", 4) == 0);
-        n[verdict]++;
+        assert_true(strncmp(what->path, "sub/", 4) == 0);
+        n[what->verdict]++;
+        return 0;
 }
 
 static void owners_of_a_repository_are_judged_by_the_caller(void **state)

@@ -2,8 +2,8 @@
 /*
  * fsck: verifies every canonical file and the whole graph of a repository, and says what is wrong.
  *
- * Check mode changes nothing: no lock is taken, no file written (a private copy of journal.db is read), so it works on
- * a read-only mount and beside running writers; with `record` it writes rows of journal.db, under the db lock. Refs are read first, then objects are listed; a suspect is reported
+ * Check mode changes nothing: no file is written (a private copy of journal.db is read), and the only lock that it holds is gc, shared,
+ * which needs no write access; so it works on a read-only mount and beside running writers; with `record` it writes rows of journal.db, under the db lock. Refs are read first, then objects are listed; a suspect is reported
  * only after a second look with a fresh listing. An I/O error is never damage: it becomes UNREADABLE and result.unreadable.
  *
  * Problems are rows of problems.def. Threads: one check per call; reentrant.
@@ -43,7 +43,8 @@ struct oxl_finding { /* borrowed for the call */
         bool repaired; /* good bytes are in its place by now */
         bool exists;   /* something is at the path: */
         uint64_t size, inode;
-        int64_t mtime_ns; /* since 1970; an inode number alone may be used again */
+        int64_t mtime_ns;   /* since 1970; an inode number alone may be used again */
+        const char *remedy; /* one command: the problem's, or what fits the error of UNREADABLE */
 };
 
 OXL_API const char *oxl_problem_slug(enum oxl_problem p);
@@ -74,6 +75,7 @@ struct oxl_check_options {
         uint32_t since_days;   /* leave out what the ledger says was verified within so many days; 0: nothing */
         int64_t time_limit_ms; /* begin no file after so long, but read one at least; 0: no limit */
         uint64_t rate;         /* bytes per second at most; 0: no limit */
+        const struct oxl_check_hooks *hooks; /* for the library itself; NULL */
 };
 
 /* Why a file was not read. */
@@ -117,7 +119,8 @@ struct oxl_check_result {
 
 /* Checks the repository at or above @start. Returns 0 when the check ran to its end, whatever it found; @fn hears each
  * finding, most serious passes first. A cancelled run has recorded what it verified. Errors: REPO_NOT_FOUND, REPO_UNTRUSTED,
- * CANCELLED, NOMEM, what @fn returns. */
+ * CANCELLED, NOMEM,
+ * LOCKED (gc is at work, longer than wait_ms), what @fn returns. */
 OXL_API OXL_MUST_CHECK int oxl_check_run(const char *start, const struct oxl_repo_options *repo_options,
                                          const struct oxl_check_options *options, oxl_finding_fn *fn, void *ctx,
                                          struct oxl_check_result *ret, struct oxl_error *err);

@@ -49,6 +49,8 @@ OXL_API void oxl_error_move(struct oxl_error *dst, struct oxl_error *src);
 OXL_API const char *oxl_error_slug(enum oxl_code code);
 OXL_API int oxl_error_exit(enum oxl_code code);
 OXL_API const char *oxl_error_next(enum oxl_code code);
+/* The next step for @err: that of its code, unless its errno tells more (EMFILE and ENFILE: too many open files). */
+OXL_API const char *oxl_error_next_step(const struct oxl_error *err);
 
 /* Writes the one-line message of @err (no newline, no slug) into @buf, cut to @size bytes, always NUL-ended.
  * Returns the full length, as snprintf does. Control characters in names are shown as \xHH. */

@@ -18,8 +18,10 @@ OXL_BEGIN_DECLS
 
 struct oxl_oxen_options {
         bool repair;
+        bool force;     /* beyond the error budget: more than max(5 items, 1 % of the versions) */
+        unsigned batch; /* items that are repaired together; 0: 16,384 */
         const char *
-                from; /* folder with good copies: an Oxen store, an oxen-lite working tree or plain files; NULL: none */
+                from; /* folder with good copies: Oxen stores, oxen-lite repositories (loose or packed), plain files; NULL: none */
         const char *state; /* where quarantine goes; NULL: $XDG_STATE_HOME or ~/.local/state, + /oxen-lite/oxen */
         const atomic_bool *cancel;
         oxl_progress_fn *progress;
@@ -33,13 +35,14 @@ struct oxl_oxen_result {
         uint64_t findings;          /* severity warning and above, healed ones and unreadable ones included */
         uint64_t unreadable;
         uint64_t quarantined, healed; /* a file without a good copy is quarantined as a copy, and stays */
+        bool over_budget;             /* nothing was repaired: `force` */
         char *quarantine;             /* owned; folder that holds the copies, or NULL: there are none */
 };
 OXL_API void oxl_oxen_result_done(struct oxl_oxen_result *r);
 
 /* Checks the Oxen repository @dir (with .oxen), its .oxen folder, or a bare version store. Findings as fsck's; paths are relative
  * to .oxen, to a bare store, or begin as config.toml's versions_path does. With repair a finding that can be acted on comes
- * after the walk, when it is known what became of it (`repaired`); at most 16,384 are acted on in a run.
+ * after the walk (with `force` after every 16,384), when it is known what became of it (`repaired`).
  * 0 when it ran to its end. REPO_NOT_FOUND; DIR_OPEN, DIR_READ, FILE_STAT of @dir or of `from`; CANCELLED, NOMEM, what @fn returns;
  * of repair OXEN_STATE (no place for it, or inside of the repository) and failed writes: all findings were reported before, and
  * what was healed stays so. *ret is written in any case. */

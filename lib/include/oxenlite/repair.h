@@ -4,7 +4,8 @@
  * bytes are renamed over it; with no good copy the damaged file stays in place, marked in the note.
  *
  * A plan is a list of items taken from fsck's findings (`fsck --json` is itself a plan). Each item carries what was seen
- * (digest, size, inode): an item that no longer matches is stale and skipped. Items are applied under the writer and gc locks, each as an
+ * (digest, size, inode, mtime): an item that no longer matches is stale and skipped. An item of a damaged ref or HEAD may have a
+ * "choice", which a person added: the commit id (or, for HEAD, the branch) to write where nothing else tells. Items are applied under the writer and gc locks, each as an
  * intent, so a crash inside repair is finished or undone by recovery like any other operation.
  *
  * Good bytes, in this order: another copy in the store (second copy of metadata, another pack, a loose blob), the working
@@ -25,7 +26,7 @@ enum oxl_repair_verdict {
         OXL_REPAIR_REBUILT,    /* a derived or rebuildable file was made anew */
         OXL_REPAIR_LEFT,       /* no good copy: the damaged file stays where it is */
         OXL_REPAIR_STALE,      /* not what the plan saw any more */
-        OXL_REPAIR_PROPOSED,   /* a person has to decide: `detail` says what and how */
+        OXL_REPAIR_PROPOSED,   /* a person has to decide: `detail` says between what, and how to say so */
 };
 struct oxl_repair_item { /* borrowed for the call */
         enum oxl_repair_verdict verdict;
@@ -40,7 +41,8 @@ struct oxl_repair_options {
         size_t n_from;
         const char *plan; /* JSON text of an earlier `fsck --json`; NULL: check first */
         size_t plan_bytes;
-        bool force; /* beyond the error budget */
+        bool force;                          /* beyond the error budget */
+        const struct oxl_check_hooks *hooks; /* for the library itself; NULL */
 };
 struct oxl_repair_result {
         struct oxl_check_result before; /* of the check that found the items */

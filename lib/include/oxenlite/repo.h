@@ -123,7 +123,7 @@ OXL_API OXL_MUST_CHECK int oxl_repo_config_list(struct oxl_repo *r, oxl_config_f
 /* --- add, commit --- */
 struct oxl_add_options {
         bool all;   /* everything below the paths, removals too */
-        bool force; /* also names that look like our temps */
+        bool force; /* also what .oxenliteignore leaves out, and names that look like our temps */
 };
 struct oxl_add_result {
         uint64_t files, removed, unchanged; /* paths staged, staged as removed, looked at and found equal */

@@ -35,6 +35,7 @@ struct oxl_scrub_contract {
                 window_end; /* minutes after local midnight in which reading is allowed; equal: always. May wrap */
         bool repair;        /* repair what can be repaired, with the error budget, after a pass with findings */
         const char *from;   /* folder with good copies for repair, or NULL */
+        bool all;           /* everything is due, however lately it was verified: somebody asked */
 };
 /* 30 days, no cap, 1 MiB/s, medium, 10 %, always, no repair. */
 OXL_API void oxl_scrub_contract_default(struct oxl_scrub_contract *ret);

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""results.json (everything), table.md (for reading) and chart.svg. A case that is measured again replaces its old result."""
+import json
+import math
+import os
+from xml.sax.saxutils import escape
+
+LIMITS = ("raw", "cp + sync", "b3sum", "xxhsum")
+
+
+def write(out, name, result):
+    os.makedirs(out, exist_ok=True)
+    path = os.path.join(out, "results.json")
+    results = json.load(open(path)) if os.path.exists(path) else {}
+    results[name] = result
+    save(path, json.dumps(results, indent=1, sort_keys=True) + "\n")
+    save(os.path.join(out, "table.md"), table(results))
+    save(os.path.join(out, "chart.svg"), chart(results))
+
+
+def save(path, text):
+    with open(path + ".new", "w") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+def seconds(s):
+    return f"{s:.1f}" if s >= 10 else f"{s:.2f}" if s >= 1 else f"{s:.3f}"
+
+
+def calls(c):
+    if not c:
+        return ""
+    fsyncs = c["fsync"] + c["fdatasync"] + c["msync"]
+    return f"{fsyncs} / {c['syncfs'] + c['sync']} / {c['sync_file_range']}"
+
+
+def table(results):
+    text = ["<!-- written by ./run bench -->", ""]
+    for name, r in results.items():
+        ours = r["tools"].get("oxen-lite", {}).get("wall")
+        cold = ", cold cache" if r["cold"] else ""
+        text += [f"## {name}: {r['title']}{cold}", "", f"{r['date']}; {r['machine']}", "",
+                 "| | median s | quartiles | x ours | CPU s | peak MiB | written MiB | fsync / syncfs / range | rounds |",
+                 "|---|--:|--:|--:|--:|--:|--:|--:|--:|"]
+        for n, t in sorted(r["tools"].items(), key=lambda kv: kv[1]["wall"]):
+            times = f"{t['wall'] / ours:.2f}" if ours else ""
+            bold = "**" if n == "oxen-lite" else "*" if n in LIMITS else ""
+            text.append(f"| {bold}{n}{bold} | {seconds(t['wall'])} | {seconds(t['low'])}-{seconds(t['high'])} | {times} "
+                        f"| {seconds(t['cpu'])} | {t['peak_kib'] / 1024:.0f} | {t['written'] / 2**20:.0f} "
+                        f"| {calls(t['calls'])} | {t['rounds']} |")
+        versions = sorted({t["version"] for t in r["tools"].values() if t["version"]})
+        text += ["", "; ".join(versions), ""]
+    return "\n".join(text)
+
+
+COLOURS = {"oxen-lite": "#c2410c", "raw": "#6b7280", "cp + sync": "#9ca3af", "b3sum": "#9ca3af", "xxhsum": "#9ca3af"}
+BAR, GAP, LEFT, WIDE = 15, 26, 130, 560
+
+
+def chart(results):
+    """One group of bars per case; the scale is logarithmic from a tenth of the best to the worst."""
+    parts, y = [], 30
+    for name, r in results.items():
+        rows = sorted(r["tools"].items(), key=lambda kv: kv[1]["wall"])
+        if not rows:
+            continue
+        low = rows[0][1]["wall"] / 2
+        span = max(math.log10(rows[-1][1]["wall"] / low), 1.0)
+        parts.append(f'<text x="8" y="{y}" class="t">{escape(name)}: {escape(r["title"])}'
+                     f'{" (cold)" if r["cold"] else ""}, {r["date"]}</text>')
+        y += 8
+        for n, t in rows:
+            width = WIDE * math.log10(t["wall"] / low) / span
+            parts.append(f'<text x="{LEFT - 6}" y="{y + 11}" text-anchor="end">{escape(n)}</text>'
+                         f'<rect x="{LEFT}" y="{y}" width="{width:.0f}" height="{BAR - 3}" '
+                         f'fill="{COLOURS.get(n, "#3b82f6")}"/>'
+                         f'<text x="{LEFT + width + 5:.0f}" y="{y + 11}">{seconds(t["wall"])} s</text>')
+            y += BAR
+        y += GAP
+    machine = next(iter(results.values()))["machine"] if results else ""
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDE + 90}" height="{y}" '
+            'font-family="sans-serif" font-size="11"><style>text{fill:#374151}.t{font-weight:bold}</style>'
+            '<rect width="100%" height="100%" fill="#fff"/>'
+            f'<text x="8" y="14">Seconds, logarithmic, shorter is better; {escape(machine)}</text>'
+            + "\n".join(parts) + "</svg>\n")

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing files of the store below a folder, in batches: what restore and switch share. A file is replaced only by bytes
+ * that hashed to their name; a damaged blob is named, its file left as it was, and the others written.
+ * What a crash leaves: some files new, the others old, each whole, and temps that carry our owner number.
+ * Needs the writer lock. About 140 KiB: on the heap.
+ */
+#ifndef OXL_REPO_CHECKOUT_H
+#define OXL_REPO_CHECKOUT_H
+
+#include "repo/destination.h"
+
+#define OXL_CHECKOUT_BATCH 4096
+
+/* Which file was written, for the stat cache: all zero when it is not known. */
+struct oxl_written {
+        uint64_t ino;
+        int64_t mtime_s;
+        uint32_t mtime_ns;
+};
+
+struct oxl_checkout_item {
+        struct oxl_stage *stage;
+        char *target;
+        bool no_replace;
+};
+
+struct oxl_checkout {
+        struct oxl_repo *repo;
+        struct oxl_objects *objects;
+        struct oxl_destination dest;
+        const char *phase;       /* for progress: "restoring" */
+        uint64_t total;          /* files to be written, 0: not known */
+        uint64_t files, bytes;   /* written */
+        uint64_t kept;           /* blobs stored of files that are replaced */
+        struct oxl_put *put;     /* they go here; NULL until the first */
+        struct oxl_error damage; /* the first damaged blob */
+        char *swept;             /* last folder swept */
+        struct oxl_checkout_item batch[OXL_CHECKOUT_BATCH];
+        size_t pending;
+};
+
+/* On zeroed memory. Opens no destination. */
+OXL_MUST_CHECK int oxl_checkout_init(struct oxl_checkout *c, struct oxl_repo *r, const char *phase,
+                                     struct oxl_error *err);
+/* Removes temps that were not published. Idempotent. */
+void oxl_checkout_done(struct oxl_checkout *c);
+void oxl_checkout_drop_batch(struct oxl_checkout *c);
+
+/* Stores the file @path that is about to go, and says by notice under which name it can be had again; @what happened to
+ * it: "overwritten". Durable after oxl_checkout_keep_end. */
+OXL_MUST_CHECK int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);
+
+/* Writes one file; the batch is flushed when it is full. @absent: there must be none yet. @ret_written may be NULL. */
+OXL_MUST_CHECK int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, bool absent,
+                                      struct oxl_written *ret_written, struct oxl_error *err);
+/* Everything that was written is durable. */
+OXL_MUST_CHECK int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err);
+
+/* For recovery: removes temps of dead owners beside @path; consecutive calls of one folder cost nothing. */
+OXL_MUST_CHECK int oxl_checkout_sweep_beside(struct oxl_checkout *c, const char *path, struct oxl_error *err);
+
+/* 0, or the first damage. */
+OXL_MUST_CHECK int oxl_checkout_end(struct oxl_checkout *c, struct oxl_error *err);
+
+#endif

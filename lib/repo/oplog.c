@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The operation log, and undo: the recorded move of an operation, in reverse, as a move of its own. It is refused unless
+ * everything that the operation moved is still where it left it, so undo never takes back what it does not know.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/fail.h"
+#include "os/fdio.h"
+#include "repo/move.h"
+#include "repo/trash.h"
+
+/* --- reading -------------------------------------------------------------------------------------------------------- */
+
+struct reading {
+        struct oxl_repo *repo;
+        struct oxl_journal *journal;
+        oxl_operation_info_fn *fn;
+        void *ctx;
+        struct oxl_horizon horizon; /* behind it gc has not kept what undo needs */
+};
+
+/* 0 it says what it moved, 1 it does not. */
+static int parse_operation(struct oxl_repo *r, struct oxl_journal *j, int64_t intent, struct oxl_move *ret,
+                           struct oxl_error *err)
+{
+        cleanup_free char *body = NULL;
+        int k = intent != 0 ? oxl_journal_intent_body(j, intent, &body, err) : 0;
+        if (k < 0 || !body)
+                return k < 0 ? k : 1;
+        return oxl_move_parse(body, r->format.blob_algo, ret, err);
+}
+
+static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
+{
+        struct reading *rd = ctx;
+        cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
+        int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err);
+        if (k >= 0)
+                k = parse_operation(rd->repo, rd->journal, op->intent, &m, err);
+        if (k < 0)
+                return k;
+        const struct oxl_operation_info info = {
+                .id = op->id,
+                .time_ns = op->time_ns,
+                .verb = op->verb,
+                .note = op->note,
+                .ref = op->ref,
+                .old_id = op->old_id,
+                .new_id = op->new_id,
+                .undoable = k == 0 && op->time_ns >= rd->horizon.since_ns,
+        };
+        return rd->fn(rd->ctx, &info, err);
+}
+
+static int ignore_intent(void *ctx, const struct oxl_event *event, struct oxl_error *err)
+{
+        (void)ctx;
+        (void)event;
+        (void)err;
+        return 0;
+}
+
+/* A copy: no lock but for the moment of copying, and nothing is written. */
+static int open_journal(struct oxl_repo *r, struct oxl_journal **ret, struct oxl_error *err)
+{
+        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        const struct oxl_journal_config config = {
+                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = r->options.wait_ms
+        };
+        if (lock_fd < 0 && errno != ENOENT)
+                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
+        int k = oxl_journal_open_copy(&config, ret, err);
+        return k;
+}
+
+static int read_operations(struct reading *rd, uint64_t max, struct oxl_error *err)
+{
+        int k = oxl_journal_open_intents(rd->journal, ignore_intent, NULL, err); /* verifies the chain */
+        if (k >= 0)
+                k = oxl_journal_operations(rd->journal, max, show_operation, rd, err);
+        return k < 0 ? k : 0;
+}
+
+int oxl_repo_operations(struct oxl_repo *r, uint64_t max, oxl_operation_info_fn *fn, void *ctx, struct oxl_error *err)
+{
+        struct reading rd = { r, r->journal, fn, ctx, OXL_HORIZON_INIT };
+        int k = r->journal ? 0 : open_journal(r, &rd.journal, err);
+        if (k < 0)
+                return k;
+        k = read_operations(&rd, max, err);
+        oxl_horizon_done(&rd.horizon);
+        if (!r->journal)
+                oxl_journal_close(rd.journal);
+        return k;
+}
+
+/* --- undo ------------------------------------------------------------------------------------------------------------ */
+
+struct undo {
+        struct oxl_repo *repo;
+        struct oxl_objects *objects;
+        int64_t wanted; /* 0: the newest */
+        int64_t id, intent;
+        char verb[16], note[256];
+        struct oxl_horizon horizon;
+        bool behind; /* gc has not kept what it needs */
+        struct oxl_move m;
+        struct oxl_edits own;
+};
+
+static void undo_done(struct undo *u)
+{
+        oxl_move_done(&u->m);
+        oxl_edits_done(&u->own);
+        oxl_horizon_done(&u->horizon);
+}
+
+static int find_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
+{
+        struct undo *u = ctx;
+        int k = oxl_horizon_hear(&u->horizon, u->repo->journal, op, err);
+        if (k < 0)
+                return k;
+        /* A gc is taken back by gc --undo: "the newest" means what a person did to the content. */
+        if (u->wanted != 0 ? op->id != u->wanted : oxl_gc_verb(op->verb))
+                return 0;
+        u->behind = op->time_ns < u->horizon.since_ns;
+        u->id = op->id;
+        u->intent = op->intent;
+        snprintf(u->verb, sizeof u->verb, "%s", op->verb);
+        snprintf(u->note, sizeof u->note, "%lld: %s %s", (long long)op->id, op->verb, op->note);
+        return 1;
+}
+
+static int refuse(const struct undo *u, const char *why, struct oxl_error *err)
+{
+        char id[32];
+        snprintf(id, sizeof id, "%lld", (long long)u->id);
+        return OXL_FAIL_WHY(err, UNDO_REFUSED, id, why);
+}
+
+static int find(struct undo *u, struct oxl_error *err)
+{
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "%lld", (long long)u->wanted);
+        int k = oxl_journal_operations(u->repo->journal, 0, find_operation, u, err);
+        if (k < 0)
+                return k;
+        if (u->id == 0)
+                return OXL_FAIL_PATH(err, OPERATION_NOT_FOUND, u->wanted ? wanted : "undo");
+        if (u->behind)
+                return refuse(u, "gc has put aside what it needs, as gc.keep_days says; see gc --undo", err);
+        k = parse_operation(u->repo, u->repo->journal, u->intent, &u->m, err);
+        return k > 0 ? refuse(u, "it moved neither HEAD nor a ref nor the index", err) : k;
+}
+
+static void swap_digests(struct oxl_digest *a, struct oxl_digest *b)
+{
+        struct oxl_digest t = *a;
+        *a = *b;
+        *b = t;
+}
+
+/* The move, with everything in its place for the way back. */
+static int reverse(struct undo *u, struct oxl_error *err)
+{
+        struct oxl_move *m = &u->m;
+        int k = oxl_move_load(m, u->objects, u->repo->format.blob_algo, err);
+        if (k < 0)
+                return k;
+        oxl_edits_reverse(&m->edits);
+        for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
+                const struct oxl_edit *e = &m->edits.at[i];
+                if (!m->from_trees || !e->of_trees)
+                        k = oxl_edits_add(&u->own, e->path, e->path_len, &e->old, &e->new_, err);
+        }
+        oxl_edits_record_done(&m->record);
+        char *head = m->head_old;
+        m->head_old = m->head_new;
+        m->head_new = head;
+        swap_digests(&m->ref_old, &m->ref_new);
+        swap_digests(&m->tree_old, &m->tree_new);
+        m->force = true; /* what would be lost is stored first */
+        return k;
+}
+
+static int check_refs(struct undo *u, struct oxl_error *err)
+{
+        struct oxl_move *m = &u->m;
+        cleanup_free char *head = NULL;
+        struct oxl_digest now = OXL_DIGEST_INIT;
+        int k = oxl_head_text(u->repo, &head, err);
+        if (k < 0)
+                return k;
+        if (!head || (m->head_old && strcmp(head, m->head_old) != 0))
+                return refuse(u, "HEAD has moved since", err);
+        if (!m->ref)
+                return 0;
+        k = oxl_ref_read(u->repo, m->ref, &now, err);
+        if (k < 0)
+                return k;
+        if (!oxl_digest_equal(&now, &m->ref_old))
+                return refuse(u, "its branch or tag has moved since", err);
+        if (m->ref_old.algo == OXL_ALGO_NONE && (k = oxl_ref_place_check(u->repo, m->ref, err)) < 0)
+                return k;
+        bool here = strcmp(head, m->ref) == 0;
+        if (m->index && !m->head_old && !here) /* of a commit */
+                return refuse(u, "another branch is the current one", err);
+        if (m->ref_new.algo == OXL_ALGO_NONE && !m->index && !m->head_old && here)
+                return refuse(u, "it made the branch that is the current one", err);
+        return 0;
+}
+
+static int check_index(struct undo *u, struct oxl_error *err)
+{
+        struct oxl_repo *r = u->repo;
+        struct oxl_index *x;
+        if (!u->m.index)
+                return 0;
+        int k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &x, err);
+        if (k < 0)
+                return k;
+        k = oxl_move_check_index(x, &u->m, err);
+        oxl_index_free(x);
+        return k > 0 ? refuse(u, "what is staged has changed since", err) : k;
+}
+
+/* Where HEAD goes counts for the log: repair asks it where HEAD was. */
+static void choose_words(const struct undo *u, struct oxl_move_words *w)
+{
+        const struct oxl_move *m = &u->m;
+        struct oxl_digest id = OXL_DIGEST_INIT;
+        if (m->ref || !m->head_new)
+                return;
+        bool branch = strncmp(m->head_new, "refs/", 5) == 0;
+        w->op_ref = branch ? m->head_new : "HEAD";
+        if (branch)
+                OXL_IGNORE(oxl_ref_read(u->repo, m->head_new, &id, NULL), "a branch without commits");
+        else
+                OXL_IGNORE(oxl_digest_parse(OXL_ALGO_BLAKE3, m->head_new, &id), "checked when it was read");
+        w->op_old = w->op_new = id;
+}
+
+static int undo_locked(struct undo *u, struct oxl_undo_result *ret, struct oxl_error *err)
+{
+        struct oxl_move_words words = { .verb = "undo", .note = u->note };
+        struct oxl_move_result done = { 0 };
+        int k;
+        if ((k = oxl_repo_objects(u->repo, &u->objects, err)) < 0 || /* */
+            (k = find(u, err)) < 0 ||                                /* what is to be undone */
+            (k = reverse(u, err)) < 0 ||                             /* the way back */
+            (k = check_refs(u, err)) < 0 ||                          /* nothing has moved since */
+            (k = check_index(u, err)) < 0)
+                return k;
+        choose_words(u, &words);
+        k = oxl_move_run(u->repo, &u->m, &u->own, &words, &done, err);
+        *ret = (struct oxl_undo_result){ .id = u->id, .files = done.files, .removed = done.removed, .kept = done.kept };
+        memcpy(ret->verb, u->verb, sizeof ret->verb);
+        return k;
+}
+
+int oxl_repo_undo(struct oxl_repo *r, int64_t id, struct oxl_undo_result *ret, struct oxl_error *err)
+{
+        int k = oxl_repo_begin_write(r, err);
+        if (k < 0)
+                return k;
+        struct undo u = { .repo = r, .wanted = id, .m = OXL_MOVE_INIT };
+        k = undo_locked(&u, ret, err);
+        undo_done(&u);
+        oxl_repo_end_write(r);
+        return k;
+}

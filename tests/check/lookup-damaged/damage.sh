@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+echo nothing >.oxen-lite/versions/packs/lookup

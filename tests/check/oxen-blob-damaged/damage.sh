@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+printf 'Hallo\n' >.oxen/versions/files/a7/666c8f5aaf946ca629d9d20c29aa6a/data

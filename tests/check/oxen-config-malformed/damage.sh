@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+printf 'min_version = ' >.oxen/config.toml

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+mkdir .oxen/history
+mv .oxen/versions ../not-mounted

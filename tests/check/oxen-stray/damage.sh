@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+echo >.oxen/versions/files/stray 'what is this'

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=sh
+echo 'what is this' >.oxen-lite/refs/stray

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""Clients that do everything wrong, while others get their answers."""
+import json
+import os
+import pathlib
+import socket
+
+from daemon_lib import LIMIT, Connection, Daemon, check, idle, repository
+
+tmp = pathlib.Path(os.environ["TMP_FOLDER"])
+
+
+def closed(c):
+    """Everything that still comes, until the daemon closes."""
+    data = b""
+    while True:
+        try:
+            got = c.socket.recv(65536)
+        except ConnectionResetError:
+            return data
+        if not got:
+            return data
+        data += got
+
+
+def raw(d, data):
+    c = Connection(d.socket)
+    c.socket.sendall(data)
+    return c
+
+
+one = repository(tmp / "one")
+with Daemon(tmp / "d", [one]) as d:
+    d.wait(lambda s: idle(s))
+
+    # Whoever goes makes place at once: far more than 16, one after the other.
+    for _ in range(40):
+        assert d.status()["schema"]
+
+    # Garbage: an answer, then the end. What is JSON, but no request, is only refused.
+    for garbage in (b"\0\xff\xfe\n", b"{\n", b"POST / HTTP/1.1\r\n", b"{\"do\":\"status\"} x\n", b"\n"):
+        assert json.loads(closed(raw(d, garbage)))["error"]["code"] == "daemon-request", garbage
+    c = raw(d, b"{\"do\":\"nonsense\"}\n{\"do\":\"status\"}\n")
+    assert c.answer()["error"]["code"] == "daemon-request"
+    check(c.answer(), "daemon-status.json")
+    c.close()
+
+    # A line that never ends; the head of a request that never ends.
+    for start in (b"x", b"GET /metrics HTTP/1.0\r\nA: "):
+        c = Connection(d.socket)
+        try:
+            c.socket.sendall(start + b"x" * (1 << 20))
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        answer = closed(c)
+        assert not answer or b"is longer than 64 KiB" in answer, answer
+
+    # Asks and closes its half: the answer comes. Asks a hundred times at once: a hundred answers, in order.
+    c = raw(d, b"{\"do\":\"status\"}\n")
+    c.socket.shutdown(socket.SHUT_WR)
+    check(json.loads(closed(c)), "daemon-status.json")
+    c = raw(d, b"{\"do\":\"status\"}\n{\"do\":\"findings\",\"repository\":\"/\"}\n" * 50)
+    for _ in range(50):
+        assert c.answer()["schema"] == "oxen-lite.daemon-status/1"
+        assert c.answer()["error"]["code"] == "daemon-repository"
+    c.close()
+
+    # Silent, slow, and one that asks without end and never reads; all at once, and others are served meanwhile.
+    silent = Connection(d.socket)
+    slow = raw(d, b"{\"do\":")
+    greedy = Connection(d.socket)
+    greedy.socket.setblocking(False)
+    sent = 0
+    try:
+        while sent < 64 << 20:
+            sent += greedy.socket.send(b"{\"do\":\"status\"}\n" * 1000)
+            assert d.status()["schema"]
+    except BlockingIOError:
+        pass
+    assert sent < 8 << 20, f"the daemon swallowed {sent} bytes of requests"
+    rss = int(next(line for line in pathlib.Path(f"/proc/{d.process.pid}/status").read_text().split("\n") if line.startswith("VmRSS")).split()[1])
+    watcher = Connection(d.socket)
+    watcher.send({"do": "watch"})
+    check(watcher.answer(), "daemon-status.json")
+    # Each byte that the slow one sends buys it nothing: it goes with the silent one, after its ten seconds.
+    slow.socket.sendall(b"\"")
+    assert closed(silent) == b"" and closed(slow) == b""
+    greedy.socket.setblocking(True)
+    greedy.socket.settimeout(LIMIT)
+    closed(greedy)
+    # One that watches may be silent for longer.
+    assert d.ask(do="pause") == {"ok": True}
+    while not watcher.answer()["paused"]:
+        pass
+    watcher.close()
+
+    # 16 connections of one user; the 17th hears why. Their end makes place.
+    many = [Connection(d.socket) for _ in range(16)]
+    for c in many:
+        assert c.ask(do="status")["schema"]
+    extra = Connection(d.socket)
+    assert extra.answer()["error"]["code"] == "daemon-limit" and extra.answer() is None
+    for c in many:
+        c.close()
+    # They are gone as soon as the daemon has turned to each: until then its answer is that refusal.
+    while "schema" not in d.status():
+        pass
+    fds = len(os.listdir(f"/proc/{d.process.pid}/fd"))
+    assert fds < 40, fds
+    assert d.stop() == 0
+    print(f"{fds} descriptors after all of them; resident {rss} KiB with a greedy client (not a release build)")
+print("ok")
