@@ -63,6 +63,7 @@ enum option_id {
         OPT_FORCE,
         OPT_FROM,
         OPT_HASH,
+        OPT_HTML,
         OPT_JOBS,
         OPT_MEDIA,
         OPT_MESSAGE,

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "daemon_html.h"
 
 enum {
         ANSWER_BYTES_MAX = 64 << 20,
@@ -27,7 +28,7 @@ static const struct verb {
 } verbs[] = {
         { "status", 0, 1, "repository" }, { "findings", 1, 1, "repository" }, { "pause", 0, 1, "repository" },
         { "resume", 0, 1, "repository" }, { "scrub", 1, 1, "repository" },    { "limit", 1, 1, "rate" },
-        { "reload", 0, 0, NULL },
+        { "reload", 0, 0, NULL },          { "report", 0, 0, NULL },
 };
 
 struct connection {
@@ -399,6 +400,81 @@ static int watch(struct cli *c, struct connection *k, struct oxl_error *err)
         }
 }
 
+/* --- report ------------------------------------------------------------------------------------------------------------------ */
+
+/* What the daemon refuses to tell of one repository leaves the others in the report: *ret is then NULL. */
+static int ask_findings(struct connection *k, const struct oxl_json *row, struct oxl_json **ret, struct oxl_error *err)
+{
+        cleanup(json_freep) struct oxl_json *request = oxl_json_object(), *answer = NULL;
+        cleanup_free char *path = NULL;
+        size_t n;
+
+        *ret = NULL;
+        if (strcmp(words(row, "state", ""), "absent") == 0 || !oxl_json_get_name(row, "path", &path, &n))
+                return 0;
+        oxl_json_set_string(request, "do", "findings");
+        oxl_json_set_name(request, "repository", path, n);
+        int r = ask(k, request, err);
+        if (r == 0)
+                r = read_answer(k, &answer, err);
+        if (r < 0 || oxl_json_get(answer, "error"))
+                return r;
+        *ret = answer;
+        answer = NULL;
+        return 0;
+}
+
+static int add_repositories(struct daemon_html *d, struct connection *k, const struct oxl_json *status,
+                            struct oxl_error *err)
+{
+        const struct oxl_json *list = oxl_json_get(status, "repositories"), *row = NULL;
+        const char *key = NULL;
+        size_t pos = 0;
+        int r = 0;
+
+        while (r == 0 && list && oxl_json_member(list, &pos, &key, &row)) {
+                cleanup(json_freep) struct oxl_json *findings = NULL;
+                r = ask_findings(k, row, &findings, err);
+                if (r == 0)
+                        r = daemon_html_add(d, row, findings, err);
+        }
+        return r;
+}
+
+static int report(struct cli *c, struct connection *k, const char *file, struct oxl_error *err)
+{
+        cleanup(json_freep) struct oxl_json *request = oxl_json_object(), *status = NULL;
+        cleanup(daemon_html_done) struct daemon_html d = { 0 };
+
+        oxl_json_set_string(request, "do", "status");
+        int r = ask(k, request, err);
+        if (r == 0)
+                r = read_answer(k, &status, err);
+        if (r == 0 && oxl_json_get(status, "error"))
+                r = refused(c, k, oxl_json_get(status, "error"), err);
+        if (r == 0)
+                r = add_repositories(&d, k, status, err);
+        if (r == 0)
+                r = daemon_html_write(&d, status, file, err);
+        if (r < 0)
+                return r;
+        if (c->json) {
+                struct oxl_json *members = oxl_json_object(), *answer = oxl_json_object();
+                oxl_json_set_name(answer, "html", file, strlen(file));
+                oxl_json_set_u64(answer, "repositories", d.repositories);
+                oxl_json_set_string(members, "request", "report");
+                oxl_json_set(members, "answer", answer);
+                json_members(c, members);
+        } else if (!c->quiet) {
+                out(c, "report: ");
+                out_name(c, file);
+                out(c, "\n");
+        }
+        return 0;
+}
+
+/* --- the command line ----------------------------------------------------------------------------------------------------------- */
+
 /* As the daemon knows it: absolute, links resolved where it is there. */
 static char *absolute(const char *path)
 {
@@ -451,6 +527,8 @@ static int find_verb(struct cli *c, int argc, char **argv, const struct verb **r
                 return cli_usage(c, err, "unexpected argument '%s' for daemon %s", argv[v->max + 1], v->name);
         if (cli_has(c, OPT_WATCH) && (strcmp(v->name, "status") != 0 || argc > 1))
                 return cli_usage(c, err, "--watch is for daemon status without PATH");
+        if (cli_has(c, OPT_HTML) != (strcmp(v->name, "report") == 0))
+                return cli_usage(c, err, "daemon report needs --html FILE, and nothing else takes it");
         *ret = v;
         return 0;
 }
@@ -461,12 +539,17 @@ int cmd_daemon(struct cli *c, int argc, char **argv, struct oxl_error *err)
         cleanup(connection_done) struct connection k = { .fd = -1, .path = path ? path : default_socket };
         cleanup(json_freep) struct oxl_json *request = oxl_json_object();
         const struct verb *v = NULL;
+        const char *page = cli_value(c, OPT_HTML);
         int r = find_verb(c, argc, argv, &v, err);
 
+        if (r == 0 && page)
+                r = html_check_target(c, page, err);
         if (r == 0)
                 r = make_request(c, v, argc > 1 ? argv[1] : NULL, request, err);
         if (r == 0)
                 r = connect_to(&k, cli_has(c, OPT_WATCH), err);
+        if (r == 0 && page)
+                return report(c, &k, page, err);
         if (r == 0)
                 r = ask(&k, request, err);
         if (r < 0)

@@ -7,14 +7,16 @@
 #include <string.h>
 
 #include "fsck.h"
+#include "fsck_html.h"
 
 struct fsck {
         struct cli *c;
         uint64_t problems; /* of severity warning and above, without what could not be read */
         uint64_t unreadable;
+        struct fsck_html *html; /* NULL: no report is wanted */
 };
 
-static const char *severity_text(enum oxl_severity s)
+const char *fsck_severity_text(enum oxl_severity s)
 {
         switch (s) {
         case OXL_SEVERITY_NOTE: return "note";
@@ -59,7 +61,7 @@ static struct oxl_json *finding_json(const struct oxl_finding *f)
                 oxl_json_append(affects, oxl_json_name(f->affects[i], strlen(f->affects[i])));
         oxl_json_set_string(o, "id", f->id);
         oxl_json_set_string(o, "slug", oxl_problem_slug(f->problem));
-        oxl_json_set_string(o, "severity", severity_text(oxl_problem_severity(f->problem)));
+        oxl_json_set_string(o, "severity", fsck_severity_text(oxl_problem_severity(f->problem)));
         oxl_json_set_name(o, "path", f->path, strlen(f->path));
         oxl_json_set_string(o, "object", f->object);
         oxl_json_set_string(o, "verdict", f->verdict);
@@ -97,7 +99,7 @@ static void show_text(struct cli *c, const struct oxl_finding *f)
         enum oxl_severity severity = oxl_problem_severity(f->problem);
 
         out_colour(c, f->repaired ? COLOUR_GOOD : severity > OXL_SEVERITY_WARNING ? COLOUR_BAD : COLOUR_ID);
-        out(c, "%s:", f->repaired ? "repaired" : severity_text(severity));
+        out(c, "%s:", f->repaired ? "repaired" : fsck_severity_text(severity));
         out_colour(c, COLOUR_NONE);
         out(c, " ");
         out_template(c, oxl_problem_text(f->problem), f->path);
@@ -136,7 +138,8 @@ static int show(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
         else if (oxl_problem_severity(f->problem) > OXL_SEVERITY_NOTE)
                 s->problems++;
         fsck_show(s->c, f);
-        return cli_go_on(s->c, err);
+        int r = s->html ? fsck_html_add(s->html, f, err) : 0;
+        return r < 0 ? r : cli_go_on(s->c, err);
 }
 
 const char *fsck_result_text(int status)
@@ -219,7 +222,7 @@ static int explain(struct cli *c, const char *slug, struct oxl_error *err)
                 struct oxl_json *o = oxl_json_object(), *row = oxl_json_object();
                 oxl_json_set_int(row, "number", found);
                 oxl_json_set_string(row, "slug", slug);
-                oxl_json_set_string(row, "severity", severity_text(oxl_problem_severity(p)));
+                oxl_json_set_string(row, "severity", fsck_severity_text(oxl_problem_severity(p)));
                 oxl_json_set_string(row, "text", oxl_problem_text(p));
                 oxl_json_set_string(row, "cost", oxl_problem_cost(p));
                 oxl_json_set_string(row, "remedy", oxl_problem_remedy(p));
@@ -228,7 +231,7 @@ static int explain(struct cli *c, const char *slug, struct oxl_error *err)
                 json_members(c, o);
                 return 0;
         }
-        out(c, "%s (%s): ", slug, severity_text(oxl_problem_severity(p)));
+        out(c, "%s (%s): ", slug, fsck_severity_text(oxl_problem_severity(p)));
         out_template(c, oxl_problem_text(p), "PATH");
         out(c, "\n");
         out_fact(c, "lost:", oxl_problem_cost(p));
@@ -236,21 +239,13 @@ static int explain(struct cli *c, const char *slug, struct oxl_error *err)
         return 0;
 }
 
-int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
+static int check(struct cli *c, const char *report, struct oxl_error *err)
 {
         struct oxl_check_options options = { 0 };
         struct oxl_check_result done = { 0 };
-        struct fsck s = { .c = c };
+        cleanup(fsck_html_done) struct fsck_html html = { 0 };
+        struct fsck s = { .c = c, .html = report ? &html : NULL };
 
-        (void)argc, (void)argv;
-        if (cli_has(c, OPT_EXPLAIN))
-                return explain(c, cli_value(c, OPT_EXPLAIN), err);
-        if (cli_has(c, OPT_OXEN))
-                return fsck_oxen(c, argc, argv, err);
-        if (cli_has(c, OPT_STATE))
-                return cli_usage(c, err, "--state needs --oxen DIR");
-        if (fsck_repair_wanted(c))
-                return fsck_repair(c, argc, argv, err);
         int r = fsck_options_read(c, &options, err);
         if (r < 0)
                 return r;
@@ -267,5 +262,31 @@ int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
                 end_json(c, &done, status);
         else
                 end_text(&s, &done, status);
-        return 0;
+        if (report)
+                r = fsck_html_write(&html, c, report, &done, status, err);
+        if (r == 0 && report && !c->json && !c->quiet) {
+                out(c, "report: ");
+                out_name(c, report);
+                out(c, "\n");
+        }
+        return r;
+}
+
+int cmd_fsck(struct cli *c, int argc, char **argv, struct oxl_error *err)
+{
+        const char *report = cli_value(c, OPT_HTML);
+        bool oxen = cli_has(c, OPT_OXEN), repair = !oxen && fsck_repair_wanted(c);
+
+        if (cli_has(c, OPT_EXPLAIN))
+                return explain(c, cli_value(c, OPT_EXPLAIN), err);
+        if (report && (oxen || repair))
+                return cli_usage(c, err, "--html shows a check: it goes with neither --oxen nor repair");
+        int r = report ? html_check_target(c, report, err) : 0;
+        if (r < 0)
+                return r;
+        if (oxen)
+                return fsck_oxen(c, argc, argv, err);
+        if (cli_has(c, OPT_STATE))
+                return cli_usage(c, err, "--state needs --oxen DIR");
+        return repair ? fsck_repair(c, argc, argv, err) : check(c, report, err);
 }

@@ -5,56 +5,20 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
-#include <oxenlite/tools.h>
-
-#include "cli.h"
-
-enum { COLUMNS = 64, CELLS_MAX = COLUMNS * 12, AGES = 8, DAYS = 30 };
-
-/* In the order of what is worse. */
-enum cell { CELL_AGE = 0, CELL_OVERDUE = AGES, CELL_NEVER, CELL_DAMAGED, CELL_KINDS };
-
-struct file {
-        uint64_t size;
-        enum cell cell;
-};
+#include "health_map.h"
 
 struct health {
         struct cli *c;
-        int64_t now_ns;
-        struct file *files;
-        size_t n, cap;
+        struct health_map map;
         bool findings; /* the rows are findings by now */
 };
-
-static enum cell cell_of(const struct health *h, const struct oxl_health_file *f)
-{
-        const int64_t days_ns = INT64_C(86400) * 1000000000 * DAYS;
-        if (f->damaged)
-                return CELL_DAMAGED;
-        if (f->verified_ns == 0)
-                return CELL_NEVER;
-        int64_t age = h->now_ns - f->verified_ns;
-        if (age < 0)
-                age = 0;
-        return age >= days_ns ? CELL_OVERDUE : (enum cell)(age / (days_ns / AGES));
-}
 
 static int hear_file(void *ctx, const struct oxl_health_file *f, struct oxl_error *err)
 {
         struct health *h = ctx;
-        if (h->n == h->cap) {
-                size_t cap = 2 * h->cap + 256;
-                struct file *files = realloc(h->files, cap * sizeof *files);
-                if (!files)
-                        return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
-                h->files = files;
-                h->cap = cap;
-        }
-        h->files[h->n++] = (struct file){ f->size, cell_of(h, f) };
-        return cli_go_on(h->c, err);
+        int r = health_map_add(&h->map, f, err);
+        return r < 0 ? r : cli_go_on(h->c, err);
 }
 
 static int hear_finding(void *ctx, const struct oxl_health_finding *f, struct oxl_error *err)
@@ -93,7 +57,7 @@ static const struct {
         char letter;
         int colour; /* of 256 */
         const char *about;
-} kinds[CELL_KINDS] = {
+} kinds[HEALTH_KINDS] = {
         { '1', 22, NULL },
         { '2', 28, NULL },
         { '3', 34, NULL },
@@ -102,18 +66,18 @@ static const struct {
         { '6', 142, NULL },
         { '7', 178, NULL },
         { '8', 214, NULL },
-        [CELL_OVERDUE] = { '!', 202, "longer ago" },
-        [CELL_NEVER] = { '.', 245, "never" },
-        [CELL_DAMAGED] = { 'X', 196, "damaged" },
+        [HEALTH_OVERDUE] = { '!', 202, "longer ago" },
+        [HEALTH_NEVER] = { '.', 245, "never" },
+        [HEALTH_DAMAGED] = { 'X', 196, "damaged" },
 };
 
 /* @n cells of one kind. */
-static void out_cells(struct cli *c, enum cell cell, size_t n)
+static void out_cells(struct cli *c, enum health_kind cell, size_t n)
 {
         if (c->color_out)
-                out(c, "\033[%s38;5;%dm", cell == CELL_DAMAGED ? "1;" : "", kinds[cell].colour);
+                out(c, "\033[%s38;5;%dm", cell == HEALTH_DAMAGED ? "1;" : "", kinds[cell].colour);
         for (; n > 0; n--) {
-                if (c->color_out && cell != CELL_DAMAGED)
+                if (c->color_out && cell != HEALTH_DAMAGED)
                         out(c, "\xe2\x96\x88"); /* a full block */
                 else
                         out(c, "%c", kinds[cell].letter);
@@ -122,48 +86,34 @@ static void out_cells(struct cli *c, enum cell cell, size_t n)
                 out(c, "\033[m");
 }
 
-static enum cell worse(enum cell a, enum cell b)
+static void out_map(const struct health *h)
 {
-        return a > b ? a : b;
-}
+        struct health_cell cells[HEALTH_CELLS_MAX];
+        size_t rows = (h->map.n + HEALTH_COLUMNS - 1) / HEALTH_COLUMNS;
+        size_t n = rows * HEALTH_COLUMNS < HEALTH_CELLS_MAX ? rows * HEALTH_COLUMNS : HEALTH_CELLS_MAX;
 
-/* Cells of equal size over all files in turn; a small file makes its cell at least as bad as it is. */
-static void out_map(const struct health *h, uint64_t bytes)
-{
-        enum cell cells[CELLS_MAX];
-        size_t n = h->n < COLUMNS ? COLUMNS : h->n < CELLS_MAX ? (h->n + COLUMNS - 1) / COLUMNS * COLUMNS : CELLS_MAX;
-        double at = 0, scale = bytes ? (double)n / (double)bytes : 0;
-
-        for (size_t i = 0; i < n; i++)
-                cells[i] = CELL_AGE;
-        for (size_t i = 0; i < h->n; i++) {
-                size_t from = (size_t)(at * scale);
-                at += (double)h->files[i].size;
-                double end = at * scale;
-                for (size_t k = from; k < n && (k == from || (double)k < end - 1e-9); k++)
-                        cells[k] = worse(cells[k], h->files[i].cell);
-        }
+        health_map_cells(&h->map, n, cells);
         for (size_t i = 0, same; i < n; i += same) {
-                for (same = 1; (i + same) % COLUMNS && cells[i + same] == cells[i]; same++)
+                for (same = 1; (i + same) % HEALTH_COLUMNS && cells[i + same].kind == cells[i].kind; same++)
                         ;
-                out(h->c, "%s", i % COLUMNS == 0 ? "  " : "");
-                out_cells(h->c, cells[i], same);
-                out(h->c, "%s", (i + same) % COLUMNS == 0 ? "\n" : "");
+                out(h->c, "%s", i % HEALTH_COLUMNS == 0 ? "  " : "");
+                out_cells(h->c, cells[i].kind, same);
+                out(h->c, "%s", (i + same) % HEALTH_COLUMNS == 0 ? "\n" : "");
         }
 }
 
-static void out_legend(const struct health *h)
+static void out_legend(struct cli *c)
 {
-        struct cli *c = h->c;
         out(c, "  verified within: ");
-        for (int i = 0; i < AGES; i++) {
-                out_cells(c, (enum cell)i, 1);
-                if (i == 0 || i == AGES - 1)
-                        out(c, " %d days%s", i == 0 ? (DAYS + AGES - 1) / AGES : DAYS, i == 0 ? " " : "");
+        for (int i = 0; i < HEALTH_AGES; i++) {
+                out_cells(c, (enum health_kind)i, 1);
+                if (i == 0 || i == HEALTH_AGES - 1)
+                        out(c, " %d days%s", i == 0 ? (HEALTH_DAYS + HEALTH_AGES - 1) / HEALTH_AGES : HEALTH_DAYS,
+                            i == 0 ? " " : "");
         }
-        for (int i = CELL_OVERDUE; i < CELL_KINDS; i++) {
+        for (int i = HEALTH_OVERDUE; i < HEALTH_KINDS; i++) {
                 out(c, "  ");
-                out_cells(c, (enum cell)i, 1);
+                out_cells(c, (enum health_kind)i, 1);
                 out(c, " %s", kinds[i].about);
         }
         out(c, "\n\n");
@@ -194,7 +144,7 @@ static void out_glance(struct cli *c, const struct oxl_scrub_status *s)
         out(c, "\n  %-20s%llu pack%s and large file%s, %s\n", "stored", (unsigned long long)s->files, plural(s->files),
             plural(s->files), size_text(s->bytes, a));
         out(c, "  %-20s%s (%.0f %%) within %d days\n", "verified", size_text(s->verified_bytes, a),
-            s->bytes ? 100.0 * (double)s->verified_bytes / (double)s->bytes : 100.0, (int)DAYS);
+            s->bytes ? 100.0 * (double)s->verified_bytes / (double)s->bytes : 100.0, (int)HEALTH_DAYS);
         if (s->never_files)
                 out(c, "  %-20s%s in %llu file%s\n", "never verified", size_text(s->never_bytes, b),
                     (unsigned long long)s->never_files, plural(s->never_files));
@@ -218,7 +168,7 @@ static void json_glance(struct cli *c, const struct oxl_scrub_status *s)
                 (void)snprintf(text, sizeof text, "%llu", (unsigned long long)s->by_age[i]);
                 oxl_json_append(ages, oxl_json_string(text));
         }
-        oxl_json_set_int(o, "days", DAYS);
+        oxl_json_set_int(o, "days", HEALTH_DAYS);
         oxl_json_set_u64(o, "files", s->files);
         oxl_json_set_u64(o, "bytes", s->bytes);
         oxl_json_set_u64(o, "verified_files", s->verified_files);
@@ -240,15 +190,13 @@ static void json_glance(struct cli *c, const struct oxl_scrub_status *s)
 int cmd_health(struct cli *c, int argc, char **argv, struct oxl_error *err)
 {
         struct oxl_scrub_status s;
-        struct timespec now;
         struct health h = { .c = c };
 
         (void)argc, (void)argv;
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        h.now_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+        health_map_init(&h.map, HEALTH_DAYS);
         if (c->json)
                 json_rows(c, "findings");
-        int r = oxl_health(".", &c->repo_options, DAYS, hear_file, hear_finding, &h, &s, err);
+        int r = oxl_health(".", &c->repo_options, HEALTH_DAYS, hear_file, hear_finding, &h, &s, err);
         progress_erase(c);
         if (c->json)
                 json_rows_end(c);
@@ -257,13 +205,13 @@ int cmd_health(struct cli *c, int argc, char **argv, struct oxl_error *err)
         if (r == 0 && !c->json) {
                 out(c, "%s", h.findings ? "\n" : "");
                 out_glance(c, &s);
-                if (h.n > 0 && !c->quiet) {
-                        out_map(&h, s.bytes);
-                        out_legend(&h);
+                if (h.map.n > 0 && !c->quiet) {
+                        out_map(&h);
+                        out_legend(c);
                 }
         }
         if (r == 0 && (s.damaged_files || s.findings))
                 c->exit = 3;
-        free(h.files);
+        health_map_done(&h.map);
         return r;
 }

@@ -11,6 +11,7 @@ enum { FSCK_CLEAN = 0, FSCK_REPAIRED = 1, FSCK_LEFT = 4, FSCK_UNCHECKED = 8 };
 
 /* One finding, as text or as a row of "findings". */
 void fsck_show(struct cli *c, const struct oxl_finding *f);
+const char *fsck_severity_text(enum oxl_severity s);
 /* "clean", "repaired", "problems", "incomplete" */
 const char *fsck_result_text(int status);
 

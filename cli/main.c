@@ -52,6 +52,7 @@ static const struct option_row copy_options[] = {
 };
 static const struct option_row daemon_options[] = {
         { OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket (default /run/oxen-lite/control)" },
+        { OPT_HTML, 0, "html", "FILE", "report: the page to write" },
         { OPT_WATCH, 0, "watch", NULL, "status: show it again at each change, until interrupted" },
         { 0 },
 };
@@ -64,6 +65,7 @@ static const struct option_row fsck_options[] = {
         { OPT_RATE, 0, "rate", "BYTES/s", "read no faster: 500K, 20M, 1G" },
         { OPT_MEDIA, 0, "media", NULL, "read from the medium, not from the cache" },
         { OPT_JOBS, 0, "jobs", "N", "read with N threads (default 1)" },
+        { OPT_HTML, 0, "html", "FILE", "write a report to look at: one page, for a browser, whole in itself" },
         { OPT_RECORD, 0, "record", NULL, "write what was verified and found to the journal" },
         { OPT_EXPLAIN, 0, "explain", "SLUG", "what a problem means, and what to do" },
         { OPT_OXEN, 0, "oxen", "DIR", "check an Oxen repository or version store instead" },
@@ -153,9 +155,10 @@ const struct command commands[] = {
           "not copied: oxen-lite -C DEST restore . brings them out. Interrupted, run it again.",
           "oxen-lite copy /mnt/backup/data" },
         { "daemon", cmd_daemon, 0, 1, 2, daemon_options,
-          "status|findings|pause|resume|scrub|limit|reload [PATH|RATE]",
+          "status|findings|report|pause|resume|scrub|limit|reload [PATH|RATE]",
           "ask the background service, or tell it something",
           "status [PATH]: does each repository keep its promise? findings PATH: what is damaged.\n"
+          "report --html FILE: both, for all repositories, as one page for a browser.\n"
           "pause [PATH], resume [PATH]: stop scrubbing and go on; this holds after a restart of the service, too.\n"
           "scrub PATH: read everything now. limit RATE: cap for all, such as 50M; 0: as configured. reload: as SIGHUP.\n"
           "Changes are for root and the user that oxen-lited runs as.",

@@ -214,6 +214,7 @@ static void finish(struct worker *w)
                 r->facts.findings = w->report.found;
                 w->report.found = (struct findings){ 0 };
                 r->facts.findings_known = true;
+                r->facts.findings_recorded = !r->read_only;
         }
         unlink_worker(w);
         r->jobs[w->kind].worker = NULL;
@@ -255,12 +256,12 @@ static void on_silence(evutil_socket_t fd, short what, void *ctx)
 {
         struct worker *w = ctx;
         (void)fd, (void)what;
-        kill_worker(w, w->cancelled ? "it did not end when asked to" : "it was silent for 10 minutes");
+        kill_worker(w, w->cancelled ? "it did not end when asked to" : "it was silent for too long");
 }
 
 static void heard(struct worker *w)
 {
-        struct timeval limit = { .tv_sec = SILENCE_SECONDS };
+        struct timeval limit = { .tv_sec = w->repository->daemon->silence_seconds };
         if (!w->cancelled)
                 (void)evtimer_add(w->silence, &limit);
 }

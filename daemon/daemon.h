@@ -37,6 +37,7 @@ enum {
         FAST_SECONDS = 5, /* of the slow timer where inotify cannot be had */
         DAY_SECONDS = 86400,
         STOP_SECONDS = 20,     /* that workers get to end */
+        CLIENT_SECONDS = 10,   /* for a whole request, or to take the answer */
         SILENCE_SECONDS = 600, /* after which a worker is taken for stuck */
         RETRY_FIRST_MS = 2000,
         RETRY_MAX_MS = 3600 * 1000,
@@ -83,8 +84,9 @@ struct facts {
         uint64_t recoveries[OUTCOMES];
         uint64_t bytes_verified;
         uint64_t read_us_p50, read_us_p99;
-        struct findings findings; /* of the last complete pass, and what the running one found since */
-        bool findings_known;      /* false: from the ledger only their number is known */
+        struct findings findings; /* of the ledger, and what a pass found since */
+        bool findings_known;      /* false: the ledger was not read yet */
+        bool findings_recorded;   /* all of them are in the ledger: what is not there any more is settled */
 };
 
 struct repository {
@@ -127,6 +129,7 @@ struct state {
 struct daemon {
         struct event_base *base;
         const char *config_path;
+        unsigned client_seconds, silence_seconds; /* as above, but for tests */
         struct config config;
         bool config_ok;
         struct config_errors config_errors; /* of the last reload */

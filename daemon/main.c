@@ -21,6 +21,7 @@ enum {
 
 struct options {
         const char *config; /* borrowed from argv */
+        const char *limits; /* borrowed; for tests: "CLIENT:SILENCE" */
         bool check, help, version, worker;
 };
 
@@ -46,6 +47,7 @@ static int parse(int argc, char **argv, struct options *ret)
                 { "config", required_argument, NULL, 'c' },
                 { "check-config", no_argument, NULL, 'C' },
                 { "worker", no_argument, NULL, 'w' }, /* for ourselves: child.c */
+                { "test-limits", required_argument, NULL, 'L' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
                 { 0 },
@@ -58,6 +60,7 @@ static int parse(int argc, char **argv, struct options *ret)
                 case 'c': o.config = optarg; break;
                 case 'C': o.check = true; break;
                 case 'w': o.worker = true; break;
+                case 'L': o.limits = optarg; break;
                 case 'h': o.help = true; break;
                 case 'V': o.version = true; break;
                 default: return EXIT_USAGE;
@@ -224,11 +227,20 @@ static void end(struct daemon *d)
         util_closep(&d->state_lock);
 }
 
-static int serve(const char *config_path)
+static int serve(const struct options *o)
 {
-        struct daemon d = { .config_path = config_path, .config_ok = true, .inotify = -1, .state_lock = -1 };
+        struct daemon d = {
+                .config_path = o->config,
+                .config_ok = true,
+                .client_seconds = CLIENT_SECONDS,
+                .silence_seconds = SILENCE_SECONDS,
+                .inotify = -1,
+                .state_lock = -1,
+        };
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
-        int status = load(config_path, &d.config);
+        if (o->limits && sscanf(o->limits, "%2u:%4u", &d.client_seconds, &d.silence_seconds) != 2)
+                return EXIT_USAGE;
+        int status = load(o->config, &d.config);
 
         if (status != EXIT_OK)
                 return status;
@@ -259,5 +271,5 @@ int main(int argc, char **argv)
                 return print(help_text);
         if (o.version)
                 return print("oxen-lited " OXL_VERSION "\n");
-        return o.check ? check(o.config) : serve(o.config);
+        return o.check ? check(o.config) : serve(&o);
 }

@@ -7,6 +7,7 @@
  *   recovered  verb, outcome, why     one interrupted operation was ended
  *   temp       path, proof, removed, bytes, why, [error]
  *   swept      removed, kept (rows of proof, files, bytes), failed, unreadable
+ *   recorded   id, slug, severity, path, detail     a finding of the ledger; `status` ends the list
  *   status     members of struct oxl_scrub_status
  *   progress   members of struct oxl_scrub_progress
  *   finding    id, slug, severity, path, object, verdict, detail, repaired
@@ -85,6 +86,95 @@ void report_done(struct report *p)
         free(p->error);
         findings_done(&p->found);
         *p = (struct report){ 0 };
+}
+
+/* --- lists of findings ------------------------------------------------------------------------------------------------ */
+
+static bool copy_finding(const struct line *l, struct finding *to)
+{
+        struct finding f = {
+                .id = strdup(text(l, "id")),
+                .slug = strdup(text(l, "slug")),
+                .severity = strdup(text(l, "severity")),
+                .path = strdup(text(l, "path")),
+                .object = strdup(text(l, "object")),
+                .verdict = strdup(text(l, "verdict")),
+                .detail = strdup(text(l, "detail")),
+                .repaired = flag(l, "repaired"),
+        };
+        if (!f.id || !f.slug || !f.severity || !f.path || !f.object || !f.verdict || !f.detail) {
+                finding_done(&f);
+                return false;
+        }
+        *to = f;
+        return true;
+}
+
+static struct finding *find_finding(struct findings *list, const char *id)
+{
+        for (size_t i = 0; i < list->n; i++)
+                if (strcmp(list->items[i].id, id) == 0)
+                        return &list->items[i];
+        return NULL;
+}
+
+/* Takes what @f owns, when there is room. */
+static bool append(struct findings *list, const struct finding *f)
+{
+        struct finding *items =
+                list->n < FINDINGS_MAX ? realloc(list->items, (list->n + 1) * sizeof *items) : NULL;
+
+        if (!items)
+                return false;
+        list->items = items;
+        items[list->n++] = *f;
+        return true;
+}
+
+/* A finding that is there already is replaced. */
+static void add_finding(const struct line *l, struct findings *list)
+{
+        struct finding *old = find_finding(list, text(l, "id"));
+        struct finding copy;
+
+        if (!old && list->n == FINDINGS_MAX) {
+                list->more++;
+                return;
+        }
+        if (!copy_finding(l, &copy))
+                return;
+        if (old) {
+                finding_done(old);
+                *old = copy;
+                return;
+        }
+        if (!append(list, &copy))
+                finding_done(&copy);
+}
+
+/* What the ledger has, @total in all, is what is known, but for what a pass told and may not have written yet. What a pass told of the same
+ * finding says more. */
+static void take_recorded(struct line *l, uint64_t total)
+{
+        struct facts *f = &l->repository->facts;
+        struct findings *list = &l->report->found;
+
+        for (size_t i = 0; i < f->findings.n; i++) {
+                struct finding *told = &f->findings.items[i], *row = find_finding(list, told->id);
+                if (row) {
+                        struct finding swap = *row;
+                        *row = *told;
+                        *told = swap;
+                } else if (!f->findings_recorded && append(list, told)) {
+                        *told = (struct finding){ 0 };
+                        total++;
+                }
+        }
+        findings_done(&f->findings);
+        f->findings = *list;
+        f->findings.more = total > f->findings.n ? total - f->findings.n : 0;
+        *list = (struct findings){ 0 };
+        f->findings_known = true;
 }
 
 /* --- maintain ----------------------------------------------------------------------------------------------------------- */
@@ -176,8 +266,7 @@ static void on_status(struct line *l)
         }
         l->repository->facts.status = s;
         l->repository->facts.have_status = true;
-        if (s.findings == 0 && !l->repository->facts.findings.n)
-                l->repository->facts.findings_known = true;
+        take_recorded(l, s.findings);
 }
 
 /* --- scrub -------------------------------------------------------------------------------------------------------------- */
@@ -207,59 +296,9 @@ static void on_progress(struct line *l)
         l->repository->progress = p;
 }
 
-static bool copy_finding(const struct line *l, struct finding *to)
+static void on_recorded(struct line *l)
 {
-        struct finding f = {
-                .id = strdup(text(l, "id")),
-                .slug = strdup(text(l, "slug")),
-                .severity = strdup(text(l, "severity")),
-                .path = strdup(text(l, "path")),
-                .object = strdup(text(l, "object")),
-                .verdict = strdup(text(l, "verdict")),
-                .detail = strdup(text(l, "detail")),
-                .repaired = flag(l, "repaired"),
-        };
-        if (!f.id || !f.slug || !f.severity || !f.path || !f.object || !f.verdict || !f.detail) {
-                finding_done(&f);
-                return false;
-        }
-        *to = f;
-        return true;
-}
-
-static struct finding *find_finding(struct findings *list, const char *id)
-{
-        for (size_t i = 0; i < list->n; i++)
-                if (strcmp(list->items[i].id, id) == 0)
-                        return &list->items[i];
-        return NULL;
-}
-
-/* A finding that is there already is replaced. */
-static void add_finding(const struct line *l, struct findings *list)
-{
-        struct finding *old = find_finding(list, text(l, "id"));
-        struct finding copy;
-        struct finding *items;
-
-        if (!old && list->n == FINDINGS_MAX) {
-                list->more++;
-                return;
-        }
-        if (!copy_finding(l, &copy))
-                return;
-        if (old) {
-                finding_done(old);
-                *old = copy;
-                return;
-        }
-        items = realloc(list->items, (list->n + 1) * sizeof *items);
-        if (!items) {
-                finding_done(&copy);
-                return;
-        }
-        list->items = items;
-        items[list->n++] = copy;
+        add_finding(l, &l->report->found);
 }
 
 /* Shown at once, not only when the pass has ended; what an earlier pass found stays until this one has seen everything. */
@@ -274,6 +313,7 @@ static void on_finding(struct line *l)
                 return;
         add_finding(l, &l->report->found);
         add_finding(l, &l->repository->facts.findings);
+        l->repository->facts.findings_recorded = false;
 }
 
 static void on_repaired(struct line *l)
@@ -342,6 +382,7 @@ bool report_line(struct repository *r, enum job_kind kind, struct report *p, con
         } events[] = {
                 { "alive", on_alive, true },      { "recovered", on_recovered, false },
                 { "temp", on_temp, true },        { "swept", on_swept, false },
+                { "recorded", on_recorded, true },
                 { "status", on_status, false },   { "progress", on_progress, false },
                 { "finding", on_finding, false }, { "repaired", on_repaired, false },
                 { "notice", on_notice, true },    { "done", on_done, false },

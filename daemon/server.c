@@ -26,7 +26,6 @@
 enum {
         CLIENTS_MAX = 64,
         CLIENTS_OF_USER_MAX = 16,
-        CLIENT_SECONDS = 10,
         UNSENT_MAX = 1 << 20,
         GROUPS_MAX = 256,
 };
@@ -82,7 +81,7 @@ static size_t unsent(const struct client *c)
 /* From now on it has so long for its next whole request, or to take what is unsent. */
 static void set_deadline(struct client *c)
 {
-        struct timeval limit = { .tv_sec = CLIENT_SECONDS };
+        struct timeval limit = { .tv_sec = c->server->daemon->client_seconds };
         if (c->watches && unsent(c) == 0)
                 (void)evtimer_del(c->deadline);
         else

@@ -100,6 +100,7 @@ static struct repository *repository_new(struct daemon *d, const char *path)
         r->daemon = d;
         r->path = copy;
         r->watch = -1;
+        r->facts.findings_recorded = true;
         all[d->n_repositories++] = r;
         return r;
 }
@@ -298,7 +299,7 @@ static int64_t pass_due(const struct repository *r, int64_t now)
                 interval = DAY_SECONDS;
         int64_t since_s = (util_now_ns() - s->last_pass_ns) / 1000000000;
         bool at_once = s->last_pass_ns == 0 || since_s < -DAY_SECONDS || s->overdue_files > 0 ||
-                       (s->findings > 0 && !r->facts.findings_known);
+                       (s->findings > 0 && r->passed_ms == 0);
         /* What is damaged stays overdue, and a read-only ledger never learns: hence the pause between two passes. */
         int64_t due = at_once ? now : now + (interval - since_s) * 1000;
         if (r->passed_ms)

@@ -32,6 +32,7 @@ struct work {
         const struct oxl_json *job;
         char *path, *state, *from; /* owned; the last two may be NULL */
         bool oxen, read_only, full;
+        size_t n_recorded;
         struct oxl_scrub_contract contract;
         struct oxl_scrub_control *control;
         bool busy;
@@ -355,6 +356,36 @@ static void say_status(const struct oxl_scrub_status *s)
         say(json);
 }
 
+static int on_recorded(void *ctx, const struct oxl_scrub_finding *f, struct oxl_error *err)
+{
+        struct work *w = ctx;
+        int problem = oxl_problem_find(f->slug);
+
+        (void)err;
+        if (w->n_recorded++ >= FINDINGS_MAX)
+                return 0; /* the rest is only counted */
+        struct oxl_json *json = event("recorded");
+        set_text(json, "id", f->id);
+        set_text(json, "slug", f->slug);
+        oxl_json_set_string(json, "severity",
+                            severity_text(problem < 0 ? OXL_SEVERITY_ERROR
+                                                      : oxl_problem_severity((enum oxl_problem)problem)));
+        set_text(json, "path", f->path);
+        set_text(json, "detail", f->detail);
+        say(json);
+        return 0;
+}
+
+/* By name: what is known after a restart, and what others recorded. */
+static int list_findings(struct work *w, struct oxl_error *err)
+{
+        const struct oxl_repo_options options = repo_options(w);
+        const struct oxl_scrub_target target = target_of(w);
+
+        w->n_recorded = 0;
+        return oxl_scrub_findings(&target, &options, on_recorded, w, err);
+}
+
 static int status(const struct work *w, struct oxl_scrub_status *ret, struct oxl_error *err)
 {
         const struct oxl_repo_options options = repo_options(w);
@@ -432,6 +463,8 @@ static int maintain(struct work *w, struct oxl_error *err)
         if (wanted(w, "sweep") && w->full && !atomic_load(&cancelled))
                 note(sweep(w, &step), &step, &first, err);
         int r = status(w, &s, &step);
+        if (r == 0 && s.findings > 0)
+                r = list_findings(w, &step);
         if (r == 0)
                 say_status(&s);
         note(r, &step, &first, err);

@@ -300,7 +300,10 @@ static int hand_out_units(struct oxl_check *c, struct oxl_error *err)
                 const struct oxl_unit *u = &c->units.at[i];
                 int64_t judged = u->must ? u->damaged_ns : u->verified_ns;
                 bool past = judged > 0 && judged <= c->ledger.now_ns;
+                char path[OXL_LOOSE_PATH_MAX];
+                oxl_unit_path(c, u, path);
                 const struct oxl_check_unit unit = {
+                        .path = path,
                         .size = u->size,
                         .verified_ns = past ? judged : 0, /* a time to come proves nothing */
                         .changed_ns = u->changed_ns,

@@ -9,6 +9,8 @@
 
 #include <oxenlite/check.h>
 
+#include "base/buf.h"
+
 enum oxl_check_part {
         OXL_CHECK_ALL = 0,
         OXL_CHECK_CONTENT, /* packs and loose blobs that are due; files that are not are not opened */
@@ -16,6 +18,7 @@ enum oxl_check_part {
 };
 
 struct oxl_check_unit { /* a pack or a loose blob */
+        const char *path;    /* relative to .oxen-lite, as in findings; borrowed; NULL: of Oxen */
         uint64_t size;
         int64_t verified_ns; /* when it was judged last, good and of this size, or damaged; 0: never */
         int64_t changed_ns;  /* its ctime: since when it is there, at least */
@@ -25,8 +28,11 @@ struct oxl_check_unit { /* a pack or a loose blob */
 };
 
 struct oxl_check_facts {
+        bool read;            /* the journal was: else nothing below is known */
+        struct oxl_error why; /* why it was not; owned by who gave the facts, as `recorded` */
         uint64_t findings, open_intents;
         int64_t pass_ns, clean_ns; /* end of the last complete pass, and of the last clean one; 0: never */
+        struct oxl_buf recorded;   /* each finding: first, last (int64_t), then id, slug, path, detail, NUL-ended */
 };
 
 struct oxl_check_hooks {

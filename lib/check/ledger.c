@@ -67,12 +67,16 @@ static void take_fact(struct oxl_check *c, const struct oxl_ledger_row *row)
                 f->clean_ns = row->verified_ns;
 }
 
-static int count_finding(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
+static int take_finding(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
 {
         struct oxl_check_facts *f = ctx;
-        (void)row, (void)err;
-        f->findings++;
-        return 0;
+        const int64_t times[] = { row->first_ns, row->last_ns };
+        const char *const texts[] = { row->id, row->slug, row->path, row->detail };
+        int r = oxl_buf_append(&f->recorded, times, sizeof times, err);
+        for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(texts); i++)
+                r = oxl_buf_append(&f->recorded, texts[i], strlen(texts[i]) + 1, err);
+        f->findings += r == 0;
+        return r;
 }
 
 static int count_intent(void *ctx, const struct oxl_event *event, struct oxl_error *err)
@@ -117,8 +121,10 @@ int oxl_ledger_read(struct oxl_check *c, struct oxl_journal *j, struct oxl_error
         int r = 0;
         c->ledger.n = 0;
         if (f) {
-                *f = (struct oxl_check_facts){ 0 };
-                r = oxl_journal_findings(j, count_finding, f, err);
+                f->findings = f->open_intents = 0;
+                f->pass_ns = f->clean_ns = 0;
+                oxl_buf_clear(&f->recorded);
+                r = oxl_journal_findings(j, take_finding, f, err);
                 if (r == 0)
                         r = oxl_journal_open_intents(j, count_intent, f, err);
         }

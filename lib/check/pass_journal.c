@@ -102,6 +102,18 @@ static int collect_operation(void *ctx, const struct oxl_operation *op, struct o
         return oxl_buf_append(&rd->l->missing, op->ref, strlen(op->ref) + 1, err);
 }
 
+/* Of the last look: a reader of the facts must not take what could not be looked at for empty. */
+static void note_facts(const struct oxl_check *c, int r, const struct oxl_error *err)
+{
+        struct oxl_check_facts *f = c->limits.hooks ? c->limits.hooks->facts : NULL;
+        if (!f)
+                return;
+        f->read = r == 0;
+        oxl_error_done(&f->why);
+        if (r < 0)
+                OXL_IGNORE(oxl_error_copy(&f->why, err), "without memory it keeps the code");
+}
+
 static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
 {
         struct reading rd = { c, ctx };
@@ -129,6 +141,7 @@ static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
         if (r == 0 && oxl_ledger_wanted(c))
                 r = oxl_ledger_read(c, j, err);
         oxl_journal_close(j);
+        note_facts(c, r, err);
         return r;
 }
 

@@ -47,9 +47,9 @@ static int add_run(struct oxl_trashed *t, int root_fd, const char *id, const str
 int oxl_trashed_list(struct oxl_trashed *t, int root_fd, const struct oxl_repo_id *id, enum oxl_algo blob_algo,
                      struct oxl_error *err)
 {
-        const struct oxl_objects_config config = {
-                .id = *id, .blob_algo = blob_algo, .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT
-        };
+        const struct oxl_objects_config config = { .id = *id,
+                                                   .blob_algo = blob_algo,
+                                                   .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT };
         cleanup_places struct oxl_places ids = OXL_PLACES_INIT;
         if (t->listed)
                 return 0;
@@ -65,9 +65,9 @@ const struct oxl_trashed_run *oxl_trashed_find(const struct oxl_trashed *t, enum
 {
         for (size_t i = t->n; i-- > 0;) { /* newest first */
                 cleanup_buf struct oxl_buf bytes = OXL_BUF_INIT;
-                int r = kind == OXL_KIND_BLOB ? oxl_objects_stream(t->at[i].objects, id, NULL, NULL, NULL, NULL)
-                                              : oxl_objects_read(t->at[i].objects, kind, id, OXL_METADATA_MAX, &bytes,
-                                                                 NULL);
+                int r = kind == OXL_KIND_BLOB
+                                ? oxl_objects_stream(t->at[i].objects, id, NULL, NULL, NULL, NULL)
+                                : oxl_objects_read(t->at[i].objects, kind, id, OXL_METADATA_MAX, &bytes, NULL);
                 if (r == 0)
                         return &t->at[i];
         }

@@ -211,7 +211,7 @@ int oxl_journal_look_at_rest(struct oxl_journal *j, int dirfd, struct oxl_error 
 {
         cleanup(wal_done) struct wal w = { 0 };
         struct stat st, wal = { 0 };
-        bool rollback;
+        bool rollback = false;
         cleanup_fd int fd = oxl_fd_open(dirfd, "journal.db", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
         j->rest = (struct oxl_journal_rest){ 0 };
         if (fd < 0)
@@ -269,7 +269,7 @@ static int valid_frames(struct oxl_journal *j, uint64_t *ret, struct oxl_error *
 
 int oxl_journal_settle(struct oxl_journal *j, uint64_t wal_size, struct oxl_error *err)
 {
-        uint64_t frames;
+        uint64_t frames = 0;
         int r = valid_frames(j, &frames, err);
         if (r < 0 || (frames > 0 && wal_size == WAL_HEADER_BYTES + frames * (uint64_t)FRAME_BYTES))
                 return r;

@@ -223,8 +223,8 @@ static int print_body(const struct oxl_settings *s, struct oxl_buf *ret, struct 
                 if (k == USER_EMAIL) /* "schema" sorts here */
                         r = print_member(ret, "schema", SCHEMA, false, err);
                 if (r == 0 && settings_has(s, (enum key)k))
-                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number), is_number((enum key)k),
-                                         err);
+                        r = print_member(ret, keys[k].name, settings_get(s, (enum key)k, number),
+                                         is_number((enum key)k), err);
         }
         return r;
 }
@@ -263,8 +263,9 @@ static int take_member(struct oxl_settings *s, const struct oxl_json *doc, const
         const char *value = oxl_json_get_string(doc, name);
         if (is_number(key)) {
                 if (!oxl_json_get_int(doc, name, &n))
-                        return bad_value(err, key, key == PACK_THRESHOLD ? "it must be a number of bytes from 0 to 67108864"
-                                                                         : "it must be a number of days from 0 to 36500");
+                        return bad_value(err, key,
+                                         key == PACK_THRESHOLD ? "it must be a number of bytes from 0 to 67108864"
+                                                               : "it must be a number of days from 0 to 36500");
                 snprintf(number, sizeof number, "%lld", (long long)n);
                 value = number;
         }

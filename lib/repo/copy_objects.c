@@ -186,7 +186,7 @@ static int read_back(struct batch *b, struct item *it, struct oxl_error *err)
         OXL_IGNORE(oxl_sys->fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), "then the cache answers, as on tmpfs");
         int k = verify(b, it, fd, temp, &got, &why);
         if (k >= 0)
-                return oxl_copying_step(b->c, it->bytes, err);
+                return oxl_copying_step(b->c, 0, err);
         if (!oxl_copying_is_damage(why.code)) {
                 oxl_error_move(err, &why);
                 return k;
@@ -280,7 +280,7 @@ static int write_piece(void *ctx, const void *bytes, size_t n, struct oxl_error 
 {
         struct writing *w = ctx;
         int k = bytes ? oxl_stage_write(w->stage, bytes, n, err) : oxl_stage_skip(w->stage, n, err);
-        return k < 0 ? k : oxl_copying_step(w->c, 0, err);
+        return k < 0 ? k : oxl_copying_step(w->c, n, err);
 }
 
 /* The medium here does not answer for the last file of the batch: perhaps it does for most objects in it, or there are others. */

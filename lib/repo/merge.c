@@ -142,7 +142,8 @@ static bool holds(const struct proof *p, const struct oxl_pack_entry *want)
 {
         for (size_t i = 0; i < p->n; i++) {
                 struct oxl_pack_entry e;
-                for (uint64_t at = oxl_pack_lower_bound(p->at[i], want->id.bytes); at < oxl_pack_entries(p->at[i]); at++) {
+                for (uint64_t at = oxl_pack_lower_bound(p->at[i], want->id.bytes); at < oxl_pack_entries(p->at[i]);
+                     at++) {
                         oxl_pack_entry_at(p->at[i], at, &e);
                         if (memcmp(e.id.bytes, want->id.bytes, OXL_DIGEST_BYTES) != 0)
                                 break;
@@ -250,9 +251,11 @@ static void count_packs(struct merge *m, const struct small_pack *at, size_t n, 
                 if (!at[i].taken)
                         continue;
                 oxl_pack_path(&at[i].id, path);
-                const struct oxl_gc_item item = {
-                        .action = OXL_GC_MERGE, .trash = id, .path = path, .bytes = at[i].bytes, .live_bytes = at[i].bytes
-                };
+                const struct oxl_gc_item item = { .action = OXL_GC_MERGE,
+                                                  .trash = id,
+                                                  .path = path,
+                                                  .bytes = at[i].bytes,
+                                                  .live_bytes = at[i].bytes };
                 ret->merged.files++;
                 ret->merged.bytes += at[i].bytes;
                 if (m->fn)

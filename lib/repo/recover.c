@@ -390,6 +390,7 @@ static void sweep_own_folders(struct recovery *rec)
                 OXL_IGNORE(oxl_durable_sweep(r->durable, dirs[i], &options, &report, &ignored), "swept next time");
         sweep_below(r, "refs", &options, &report);
         sweep_below(r, "quarantine", &options, &report);
+        sweep_below(r, "trash", &options, &report);
         oxl_owner_sweep(r->root_fd);
         if (report.removed > 0)
                 say_swept(r, &report);

@@ -229,7 +229,7 @@ static int give_name(struct oxl_repo *r, const char *from, const char *to, struc
         return oxl_durable_rename(r->durable, from, to, err);
 }
 
-/* Takes the name @from, whose file @to names too, durably. */
+/* Takes the name @from, whose file @to names too. */
 static int take_name(struct oxl_repo *r, const char *from, const char *to, struct oxl_error *err)
 {
         struct stat st;
@@ -408,7 +408,7 @@ static int act(struct oxl_repo *r, const struct oxl_trash_run *run, const struct
 {
         int k = run->put ? oxl_put_publish(run->put, err) : 0;
         /* CRASH: new packs beside the old ones, which have everything too */
-        if (k >= 0 && run->put && !OXL_MUTANT(TRASH_BEFORE_PACKS))
+        if (k >= 0 && run->put)
                 k = oxl_durable_barrier(r->durable, err);
         if (k >= 0)
                 k = write_note(r, i, err);
@@ -520,7 +520,9 @@ static int go_on(struct oxl_repo *r, const char *id, struct oxl_error *err)
         }
         if (k >= 0)
                 k = oxl_durable_barrier(r->durable, err);
-        return k < 0 ? k : take_places(r, id, &places, false, err);
+        if (k >= 0)
+                k = take_places(r, id, &places, false, err);
+        return k < 0 || places.n > 0 ? k : remove_run(r, id, err); /* it had only begun */
 }
 
 static int decide(struct oxl_repo *r, const struct oxl_gc_intent *i, enum oxl_intent_state *ret, struct oxl_error *err)

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Health of a repository of ours, from the ledger alone: what a scrub would look at first, and what was found. Writes nothing. */
-#include <errno.h>
-#include <fcntl.h>
-
 #include <oxenlite/tools.h>
 
-#include "os/fdio.h"
-#include "repo/repo.h"
 #include "scrub/run.h"
 
 enum { DAYS_MAX = 3650 };
@@ -21,7 +16,7 @@ struct health {
 static int hear_unit(void *ctx, const struct oxl_check_unit *u, struct oxl_error *err)
 {
         struct health *h = ctx;
-        const struct oxl_health_file f = { u->size, u->verified_ns > 0 ? u->verified_ns : 0, u->damaged };
+        const struct oxl_health_file f = { u->path, u->size, u->verified_ns > 0 ? u->verified_ns : 0, u->damaged };
         int k = oxl_coverage_add(&h->coverage, u, err);
         return k >= 0 && h->file ? h->file(h->ctx, &f, err) : k;
 }
@@ -32,48 +27,18 @@ static int hear_nothing(void *ctx, const struct oxl_finding *f, struct oxl_error
         return 0;
 }
 
-static int hear_row(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
+static int hear_row(void *ctx, const struct oxl_scrub_finding *row, struct oxl_error *err)
 {
         const struct health *h = ctx;
         const struct oxl_health_finding f = { row->id, row->slug, row->path, row->detail, row->first_ns, row->last_ns };
         return h->finding(h->ctx, &f, err);
 }
 
-static void repo_close(struct oxl_repo **r)
-{
-        oxl_repo_close(*r);
-}
-
-static void journal_close(struct oxl_journal **j)
-{
-        oxl_journal_close(*j);
-}
-
-static int read_findings(struct health *h, const char *start, const struct oxl_repo_options *repo_options,
-                         struct oxl_error *err)
-{
-        cleanup(repo_close) struct oxl_repo *r = NULL;
-        cleanup(journal_close) struct oxl_journal *j = NULL;
-        struct oxl_repo_options quiet = repo_options ? *repo_options : (struct oxl_repo_options){ .wait_ms = 30000 };
-        quiet.notice = NULL; /* said once already */
-        int k = oxl_repo_open(start, &quiet, &r, err);
-        if (k < 0)
-                return k;
-        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        const struct oxl_journal_config config = {
-                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = quiet.wait_ms
-        };
-        if (lock_fd < 0 && errno != ENOENT)
-                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
-        k = oxl_journal_open_copy(&config, &j, err);
-        return k < 0 ? k : oxl_journal_findings(j, hear_row, h, err);
-}
-
 int oxl_health(const char *start, const struct oxl_repo_options *repo_options, uint32_t days, oxl_health_file_fn *file,
                oxl_health_finding_fn *finding, void *ctx, struct oxl_scrub_status *ret, struct oxl_error *err)
 {
         struct health h = { .file = file, .finding = finding, .ctx = ctx };
-        struct oxl_check_facts facts = { 0 };
+        cleanup(oxl_facts_done) struct oxl_check_facts facts = { 0 };
         const struct oxl_check_hooks hooks = { .unit = hear_unit, .ctx = &h, .part = OXL_CHECK_LIST, .facts = &facts };
         const struct oxl_check_options limits = { .hooks = &hooks };
         struct oxl_check_result done;
@@ -84,8 +49,10 @@ int oxl_health(const char *start, const struct oxl_repo_options *repo_options, u
         int k = oxl_check_run(start, repo_options, &limits, hear_nothing, NULL, &done, err);
         if (k >= 0)
                 oxl_coverage_end(&h.coverage);
+        if (k >= 0)
+                k = oxl_facts_judge(&facts, err);
         if (k >= 0 && finding)
-                k = read_findings(&h, start, repo_options, err);
+                k = oxl_facts_findings(&facts, hear_row, &h, err);
         if (k >= 0) {
                 *ret = h.coverage.status;
                 ret->findings = facts.findings;

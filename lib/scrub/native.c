@@ -9,6 +9,7 @@
  * A finding of the content is told at once; the check meets it again and tells what it affects. The check marks the end of the
  * pass in the ledger, and whether it was clean; nothing else does.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "scrub/run.h"
@@ -210,14 +211,57 @@ static int add_unit(void *ctx, const struct oxl_check_unit *u, struct oxl_error 
         return oxl_coverage_add(ctx, u, err);
 }
 
+void oxl_facts_done(struct oxl_check_facts *f)
+{
+        oxl_error_done(&f->why);
+        oxl_buf_done(&f->recorded);
+}
+
+/* What is wrong with the journal itself is for a pass to say, and nothing counts as verified then. */
+static bool is_journals_own(const struct oxl_error *e)
+{
+        return !e->code || e->code == OXL_E_JOURNAL_DAMAGED || e->code == OXL_E_MALFORMED ||
+               e->code == OXL_E_FILE_READ || (e->code == OXL_E_FILE_OPEN && (e->os == ENOENT || e->os == ELOOP));
+}
+
+int oxl_facts_judge(struct oxl_check_facts *f, struct oxl_error *err)
+{
+        return f->read || is_journals_own(&f->why) ? 0 : oxl_error_copy(err, &f->why);
+}
+
+int oxl_facts_findings(const struct oxl_check_facts *f, oxl_scrub_finding_fn *fn, void *ctx, struct oxl_error *err)
+{
+        const uint8_t *at = f->recorded.data, *end = at + f->recorded.len;
+        int r = 0;
+        while (r == 0 && at < end) {
+                const char *texts[4];
+                int64_t times[2];
+                memcpy(times, at, sizeof times);
+                at += sizeof times;
+                for (size_t i = 0; i < OXL_ARRAY_LEN(texts); at += strlen(texts[i]) + 1, i++)
+                        texts[i] = (const char *)at;
+                const struct oxl_scrub_finding row = { texts[0], texts[1], texts[2], texts[3], times[0], times[1] };
+                r = fn(ctx, &row, err);
+        }
+        return r;
+}
+
+static int list(const struct oxl_scrub_target *target, const struct oxl_repo_options *repo_options,
+                struct oxl_check_hooks *hooks, struct oxl_error *err)
+{
+        const struct oxl_check_options limits = { .hooks = hooks };
+        struct oxl_check_result done;
+        hooks->part = OXL_CHECK_LIST;
+        int r = oxl_check_run(target->path, repo_options, &limits, hear_nothing, NULL, &done, err);
+        return r < 0 ? r : oxl_facts_judge(hooks->facts, err);
+}
+
 int oxl_scrub_native_status(const struct oxl_scrub_target *target, const struct oxl_repo_options *repo_options,
                             struct oxl_coverage *ret, struct oxl_error *err)
 {
-        struct oxl_check_facts facts = { 0 };
-        const struct oxl_check_hooks hooks = { .unit = add_unit, .ctx = ret, .part = OXL_CHECK_LIST, .facts = &facts };
-        const struct oxl_check_options limits = { .hooks = &hooks };
-        struct oxl_check_result done;
-        int r = oxl_check_run(target->path, repo_options, &limits, hear_nothing, NULL, &done, err);
+        cleanup(oxl_facts_done) struct oxl_check_facts facts = { 0 };
+        struct oxl_check_hooks hooks = { .unit = add_unit, .ctx = ret, .facts = &facts };
+        int r = list(target, repo_options, &hooks, err);
         if (r < 0)
                 return r;
         ret->status.findings = facts.findings;
@@ -225,4 +269,13 @@ int oxl_scrub_native_status(const struct oxl_scrub_target *target, const struct 
         ret->status.last_pass_ns = facts.pass_ns;
         ret->status.last_clean_ns = facts.clean_ns;
         return 0;
+}
+
+int oxl_scrub_native_findings(const struct oxl_scrub_target *target, const struct oxl_repo_options *repo_options,
+                              oxl_scrub_finding_fn *fn, void *ctx, struct oxl_error *err)
+{
+        cleanup(oxl_facts_done) struct oxl_check_facts facts = { 0 };
+        struct oxl_check_hooks hooks = { .facts = &facts };
+        int r = list(target, repo_options, &hooks, err);
+        return r < 0 ? r : oxl_facts_findings(&facts, fn, ctx, err);
 }

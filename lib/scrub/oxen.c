@@ -57,6 +57,8 @@ struct scan {
         char **gone; /* owned; paths of rows without a file */
         size_t n_gone, cap_gone;
         int64_t now_ns, flushed_ns;
+        oxl_scrub_finding_fn *tell; /* oxl_scrub_findings only */
+        void *tell_ctx;
 };
 
 static void forget_found(struct scan *s)
@@ -260,6 +262,8 @@ static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
         size_t size = 0;
         if (!s->pass)
                 return 0;
+        if (oxl_problem_severity(f->problem) <= OXL_SEVERITY_NOTE)
+                return oxl_scrub_tell(s->pass, f, err); /* no finding to keep */
         int r = grow((void **)&s->found, s->n_found, &s->cap_found, sizeof *s->found, err);
         for (size_t i = 0; i < OXL_ARRAY_LEN(texts); i++)
                 size += strlen(texts[i]) + 1;
@@ -521,24 +525,79 @@ int oxl_scrub_oxen(struct oxl_scrub_pass *p, struct oxl_error *err)
         return p->contract->repair && p->result.findings > 0 ? repair(s, err) : 0;
 }
 
+static int open_and_match(struct scan *s, const struct oxl_oxen *x, struct oxl_error *err)
+{
+        int r = open_ledger(s, x, err);
+        return r < 0 ? r : match(s, 0, err);
+}
+
+/* A damaged ledger says that nothing was ever verified: only a pass may set it aside, and begins because of that. */
 static int read_status(void *ctx, struct oxl_oxen *x, struct oxl_error *err)
 {
         struct scan *s = ctx;
-        int r = x->store_fd < 0 ? 0 : open_ledger(s, x, err);
-        return r < 0 ? r : match(s, 0, err);
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        if (x->store_fd < 0)
+                return match(s, 0, err);
+        int r = open_and_match(s, x, &why);
+        if (r == 0 || why.code != OXL_E_JOURNAL_DAMAGED)
+                return r == 0 ? 0 : oxl_error_copy(err, &why);
+        oxl_journal_close(take_ptr(&s->journal));
+        s->coverage->status = (struct oxl_scrub_status){ 0 };
+        for (size_t i = 0; i < s->n; i++) {
+                s->units[i].again = s->units[i].damaged = false;
+                s->units[i].verified_ns = 0;
+        }
+        return match(s, 0, err);
+}
+
+static int look_only(const struct oxl_scrub_target *target, const atomic_bool *cancel, struct scan *s,
+                     const struct oxl_oxen_hooks *hooks, struct oxl_error *err)
+{
+        const struct oxl_oxen_options options = { .state = target->state, .cancel = cancel };
+        struct oxl_oxen_result done = { 0 };
+        int r = oxl_oxen_check_with(target->path, &options, hooks, hear, s, &done, err);
+        oxl_oxen_result_done(&done);
+        return r;
 }
 
 int oxl_scrub_oxen_status(const struct oxl_scrub_target *target, const atomic_bool *cancel, struct oxl_coverage *ret,
                           struct oxl_error *err)
 {
         cleanup(scan_free) struct scan *s = NULL;
-        struct oxl_oxen_result done = { 0 };
         int r = scan_new(&s, NULL, ret, err);
         if (r < 0)
                 return r;
-        const struct oxl_oxen_options options = { .state = target->state, .cancel = cancel };
         const struct oxl_oxen_hooks hooks = { .unit = note_unit, .after = read_status, .ctx = s };
-        r = oxl_oxen_check_with(target->path, &options, &hooks, hear, s, &done, err);
-        oxl_oxen_result_done(&done);
-        return r;
+        return look_only(target, cancel, s, &hooks, err);
+}
+
+static int tell_row(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
+{
+        const struct scan *s = ctx;
+        const struct oxl_scrub_finding f = { row->id, row->slug, row->path, row->detail, row->first_ns, row->last_ns };
+        return s->tell(s->tell_ctx, &f, err);
+}
+
+static int read_findings(void *ctx, struct oxl_oxen *x, struct oxl_error *err)
+{
+        struct scan *s = ctx;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int r = x->store_fd < 0 ? 0 : open_ledger(s, x, &why);
+        if (r == 0 && s->journal)
+                r = oxl_journal_findings(s->journal, tell_row, s, &why);
+        return r >= 0 || why.code == OXL_E_JOURNAL_DAMAGED ? 0 : oxl_error_copy(err, &why);
+}
+
+int oxl_scrub_oxen_findings(const struct oxl_scrub_target *target, const atomic_bool *cancel, oxl_scrub_finding_fn *fn,
+                            void *ctx, struct oxl_error *err)
+{
+        struct oxl_coverage unused = { 0 };
+        cleanup(scan_free) struct scan *s = NULL;
+        int r = scan_new(&s, NULL, &unused, err);
+        if (r < 0)
+                return r;
+        s->tell = fn;
+        s->tell_ctx = ctx;
+        const struct oxl_oxen_hooks hooks = { .unit = note_unit, .after = read_findings, .ctx = s };
+        return look_only(target, cancel, s, &hooks, err);
 }

@@ -112,8 +112,18 @@ OXL_MUST_CHECK int oxl_scrub_native(struct oxl_scrub_pass *p, struct oxl_error *
 OXL_MUST_CHECK int oxl_scrub_native_status(const struct oxl_scrub_target *target,
                                            const struct oxl_repo_options *repo_options, struct oxl_coverage *ret,
                                            struct oxl_error *err);
+OXL_MUST_CHECK int oxl_scrub_native_findings(const struct oxl_scrub_target *target,
+                                             const struct oxl_repo_options *repo_options, oxl_scrub_finding_fn *fn,
+                                             void *ctx, struct oxl_error *err);
+/* What a listing says of the journal. judge: an error when it could not be looked at, through no fault of its own. */
+void oxl_facts_done(struct oxl_check_facts *f);
+OXL_MUST_CHECK int oxl_facts_judge(struct oxl_check_facts *f, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_facts_findings(const struct oxl_check_facts *f, oxl_scrub_finding_fn *fn, void *ctx,
+                                      struct oxl_error *err);
 OXL_MUST_CHECK int oxl_scrub_oxen(struct oxl_scrub_pass *p, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_scrub_oxen_status(const struct oxl_scrub_target *target, const atomic_bool *cancel,
                                          struct oxl_coverage *ret, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_scrub_oxen_findings(const struct oxl_scrub_target *target, const atomic_bool *cancel,
+                                           oxl_scrub_finding_fn *fn, void *ctx, struct oxl_error *err);
 
 #endif

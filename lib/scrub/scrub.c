@@ -79,6 +79,13 @@ int oxl_scrub_status(const struct oxl_scrub_target *target, const struct oxl_rep
         return 0;
 }
 
+int oxl_scrub_findings(const struct oxl_scrub_target *target, const struct oxl_repo_options *repo_options,
+                       oxl_scrub_finding_fn *fn, void *ctx, struct oxl_error *err)
+{
+        return target->oxen ? oxl_scrub_oxen_findings(target, repo_options ? repo_options->cancel : NULL, fn, ctx, err)
+                            : oxl_scrub_native_findings(target, repo_options, fn, ctx, err);
+}
+
 /* --- a pass ------------------------------------------------------------------------------------------------------- */
 
 static int check_contract(const struct oxl_scrub_contract *c, struct oxl_error *err)

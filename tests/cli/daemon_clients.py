@@ -30,7 +30,7 @@ def raw(d, data):
 
 
 one = repository(tmp / "one")
-with Daemon(tmp / "d", [one]) as d:
+with Daemon(tmp / "d", [one], limits="3:600") as d:
     d.wait(lambda s: idle(s))
 
     # Whoever goes makes place at once: far more than 16, one after the other.
@@ -82,7 +82,7 @@ with Daemon(tmp / "d", [one]) as d:
     watcher = Connection(d.socket)
     watcher.send({"do": "watch"})
     check(watcher.answer(), "daemon-status.json")
-    # Each byte that the slow one sends buys it nothing: it goes with the silent one, after its ten seconds.
+    # Each byte that the slow one sends buys it nothing: it goes with the silent one, after its time.
     slow.socket.sendall(b"\"")
     assert closed(silent) == b"" and closed(slow) == b""
     greedy.socket.setblocking(True)

@@ -75,13 +75,15 @@ class Connection:
 
 
 class Daemon:
-    def __init__(self, folder, repositories, start=True, env=None, **more):
+    def __init__(self, folder, repositories, start=True, env=None, limits=None, prefix=(), **more):
+        """@limits "CLIENT:SILENCE": seconds; @prefix: a program that runs the daemon."""
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(exist_ok=True)
         self.socket = self.folder / "control"
         self.config = self.folder / "daemon.json"
         self.textfile = self.folder / "oxen-lite.prom"
         self.env = env or {}
+        self.command = [*prefix, OXEN_LITED, "--config", str(self.config), *(["--test-limits", limits] if limits else [])]
         self.process = None
         self.more = more
         self.configure(repositories)
@@ -98,8 +100,8 @@ class Daemon:
     def start(self):
         """Returns when the daemon listens."""
         self.log, self.heard = queue.Queue(), []
-        self.process = subprocess.Popen([OXEN_LITED, "--config", str(self.config)], stderr=subprocess.PIPE,
-                                        env={**os.environ, **self.env}, start_new_session=True)
+        self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, env={**os.environ, **self.env},
+                                        start_new_session=True)
         self.reader = threading.Thread(target=self.read_log, daemon=True)
         self.reader.start()
         self.wait_log(", socket ")

@@ -76,7 +76,9 @@ json copy "$tmp/copied"
 is "d['created'] is True" "d['refs'] == '1'" "d['head'] == 'main'" "d['to'] == '$tmp/copied'"
 json why a
 is "d['object'] == 'path'" "{r['kind'] for r in d['reasons']} >= {'commits', 'ref', 'index', 'operation', 'pack'}"
-run 0 sh -c '"$OXEN_LITE" doctor --json || [ $? -eq 1 ]'
+memory=0 # a file system that lives there breaks a promise
+[ "$(stat -f -c %T .)" != tmpfs ] || memory=1
+json $memory doctor
 is "len(d['promises']) == 13" "isinstance(d['all_hold'], bool)"
 json health
 is "d['findings'] == []" "d['days'] == 30" "int(d['never_files']) > 0"

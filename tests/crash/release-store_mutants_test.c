@@ -47,6 +47,7 @@ static const struct {
           "O4", false, 0 },
         { "recovery: a failed sync's cache is kept", OXL_MUTANT_RECOVERY_BELIEVES_WAL,
           "commit, its intent's sync fails", "O4", true, 0 },
+        { "gc: names in trash are not durable", OXL_MUTANT_TRASH_WITHOUT_BARRIER, "gc", "O2", false, 0 },
         { "repair: quarantine not durable", OXL_MUTANT_QUARANTINE_WITHOUT_BARRIER, "repair: blob", "O2", false, 0 },
 };
 

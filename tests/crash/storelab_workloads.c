@@ -3,9 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <oxenlite/gc.h>
+#include <oxenlite/tools.h>
 #include <oxenlite/verbs.h>
 
 #include "base/cleanup.h"
+#include "check/trashed.h"
 #include "crash/storelab.h"
 #include "repo/repo.h"
 
@@ -739,10 +742,178 @@ static const char *spare_is_gone(struct lab *l, unsigned acked)
         return acked > 0 && k == 0 ? "O2: acknowledged and not deleted" : NULL;
 }
 
+/* --- copy: the watched repository is the destination ------------------------------------------------------------------- */
+
+#define COPY_SOURCE "/tmp/source"
+
+static bool copy_there(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_copy_result result;
+        (void)l;
+        return oxl_repo_copy(r, "/tmp/copy", NULL, &result, NULL) == 0;
+}
+
+static bool rename_folder(const char *from, const char *to)
+{
+        return oxl_sys->renameat2(AT_FDCWD, from, AT_FDCWD, to, 0) == 0;
+}
+
+/* The source has version 1, the destination is an empty folder. */
+static bool setup_copy(struct lab *l)
+{
+        return settled(l, setup_committed(l) && rename_folder(LAB_TREE, COPY_SOURCE) &&
+                                  oxl_sys->mkdirat(AT_FDCWD, LAB_TREE, 0777) == 0);
+}
+
+/* The source has version 2, the destination, in which nobody works, version 1. */
+static bool setup_copied(struct lab *l)
+{
+        return settled(l, setup_committed(l) && with_repo(copy_there, l) && put_2(l) && with_repo(add_all, l) &&
+                                  with_repo(commit_2, l) && rename_folder(LAB_TREE, COPY_SOURCE) &&
+                                  rename_folder("/tmp/copy", LAB_TREE));
+}
+
+static bool run_copy(struct lab *l)
+{
+        struct oxl_copy_result result;
+        struct oxl_repo *r = NULL;
+        bool ok =
+                oxl_repo_open(COPY_SOURCE, NULL, &r, NULL) == 0 && oxl_repo_copy(r, LAB_TREE, NULL, &result, NULL) == 0;
+        oxl_repo_close(r);
+        lab_ack(l);
+        return ok;
+}
+
 #define V1 { { "a", 1, 700 }, { "d/b", 2, 5000 }, { "d/c", 3, 0 } }
 #define V2 { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "d/n", 5, 3000 } }
 #define V2_TRACKED { { "a", 4, 900 }, { "d/b", 2, 5000 } }
 #define V2_LARGE { { "a", 4, 900 }, { "d/b", 2, 5000 }, { "big", 6, 9000 } }
+
+/* --- gc ---------------------------------------------------------------------------------------------------------------- */
+
+static const struct lab_file lab_garbage = { "garbage", 9, 19000 };
+
+static bool no_days(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        return oxl_repo_config_set(r, "gc.keep_days", "0", NULL) == 0;
+}
+
+static bool forget_garbage(struct oxl_repo *r, struct lab *l)
+{
+        const char *const paths[] = { lab_garbage.path };
+        const struct oxl_rm_options options = { .cached = true };
+        struct oxl_rm_result result;
+        (void)l;
+        return oxl_repo_rm(r, paths, 1, &options, &result, NULL) == 0 &&
+               oxl_sys->unlinkat(AT_FDCWD, LAB_TREE "/garbage", 0) == 0;
+}
+
+/* The pack with the content of version 2 is mostly dead; nothing leads to the rest of it. */
+static bool setup_garbage(struct lab *l)
+{
+        return settled(l, setup_committed(l) && with_repo(no_days, l) && put_2(l) && lab_put(&lab_garbage) &&
+                                  with_repo(add_all, l) && with_repo(forget_garbage, l) && with_repo(commit_2, l));
+}
+
+static bool collect(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_gc_result result;
+        (void)l;
+        return oxl_gc_run(r, NULL, NULL, NULL, &result, NULL) == 0 && result.rewritten.files == 1;
+}
+
+static bool run_gc(struct lab *l)
+{
+        bool ok = with_repo(collect, l);
+        lab_ack(l);
+        return ok;
+}
+
+static bool setup_collected(struct lab *l)
+{
+        return settled(l, setup_garbage(l) && with_repo(collect, l));
+}
+
+static int first_run(void *ctx, const struct oxl_gc_item *item, struct oxl_error *err)
+{
+        (void)err;
+        snprintf(ctx, OXL_TRASH_ID_BYTES, "%s", item->trash);
+        return 0;
+}
+
+static bool bring_back(struct oxl_repo *r, struct lab *l)
+{
+        char id[OXL_TRASH_ID_BYTES] = "";
+        struct oxl_gc_count back;
+        (void)l;
+        return oxl_trash_list(r, first_run, id, NULL) == 0 && oxl_gc_undo(r, id, NULL, NULL, &back, NULL) == 0;
+}
+
+static bool run_gc_undo(struct lab *l)
+{
+        bool ok = with_repo(bring_back, l);
+        lab_ack(l);
+        return ok;
+}
+
+/* What gc moves is in the store or in trash at every moment. */
+static const char *garbage_is_kept(struct lab *l, unsigned acked)
+{
+        struct oxl_repo *r = lab_open();
+        struct oxl_objects *o;
+        cleanup(oxl_trashed_done) struct oxl_trashed trash = { 0 };
+        struct oxl_digest id = OXL_DIGEST_INIT;
+        static char bytes[19000];
+        (void)l;
+        (void)acked;
+        for (size_t i = 0; i < lab_garbage.size; i++)
+                bytes[i] = (char)(i * 31 + i / 512 + lab_garbage.seed); /* as lab_put() */
+        id = oxl_digest_of(OXL_ALGO_BLAKE3, bytes, lab_garbage.size);
+        bool kept = r && oxl_repo_objects(r, &o, NULL) == 0 &&
+                    (oxl_objects_stream(o, &id, NULL, NULL, NULL, NULL) == 0 ||
+                     (oxl_trashed_list(&trash, r->root_fd, &r->format.id, OXL_ALGO_BLAKE3, NULL) == 0 &&
+                      oxl_trashed_find(&trash, OXL_KIND_BLOB, &id)));
+        oxl_repo_close(r);
+        return kept ? NULL : "O2: what gc moved is lost";
+}
+
+static bool many_packs(struct oxl_repo *r, struct lab *l)
+{
+        (void)l;
+        bool ok = oxl_repo_begin_write(r, NULL) == 0;
+        for (char n = 0; ok && n < 14; n++) {
+                struct oxl_put *p;
+                struct oxl_digest id;
+                ok = oxl_put_begin(r->objects, &p, NULL) == 0;
+                if (!ok)
+                        break;
+                ok = oxl_put_object(p, OXL_KIND_BLOB, &n, 1, &id, NULL) >= 0 && oxl_put_finish(p, NULL) == 0 &&
+                     oxl_put_publish(p, NULL) == 0 && oxl_durable_barrier(r->durable, NULL) == 0;
+                oxl_put_free(p);
+        }
+        oxl_repo_end_write(r);
+        return ok;
+}
+
+static bool setup_many_packs(struct lab *l)
+{
+        return settled(l, setup_two(l) && with_repo(many_packs, l));
+}
+
+static bool merge(struct oxl_repo *r, struct lab *l)
+{
+        struct oxl_gc_result result;
+        (void)l;
+        return oxl_gc_merge_some(r, &result, NULL) == 0 && result.merged.files >= 16;
+}
+
+static bool run_merge(struct lab *l)
+{
+        bool ok = with_repo(merge, l);
+        lab_ack(l);
+        return ok;
+}
 
 const struct lab_workload lab_workloads[] = {
         { .name = "init",
@@ -974,6 +1145,21 @@ const struct lab_workload lab_workloads[] = {
           .acks = 1,
           .setup = setup_branches,
           .run = run_switch },
+        { .name = "copy",
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, NULL } },
+          .after_ack = { 0, 1 },
+          .acks = 1,
+          .no_repo = true,
+          .setup = setup_copy,
+          .run = run_copy },
+        { .name = "copy again",
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } },
+          .after_ack = { 1, 2 },
+          .acks = 1,
+          .setup = setup_copied,
+          .run = run_copy },
         { .name = "undo of undo of switch",
           .slow = true,
           .versions = { { .status = NULL }, { V1, "" }, { V2, "" } },
@@ -1001,6 +1187,32 @@ const struct lab_workload lab_workloads[] = {
           .setup = setup_branches,
           .run = run_branch_delete,
           .extra = spare_is_gone },
+        { .name = "gc",
+          .sampled = true,
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } },
+          .after_ack = { 2, 2 },
+          .acks = 1,
+          .setup = setup_garbage,
+          .run = run_gc,
+          .extra = garbage_is_kept,
+          .before = garbage_is_kept },
+        { .name = "gc --undo",
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } },
+          .after_ack = { 2, 2 },
+          .acks = 1,
+          .setup = setup_collected,
+          .run = run_gc_undo,
+          .extra = garbage_is_kept,
+          .before = garbage_is_kept },
+        { .name = "merge",
+          .slow = true,
+          .versions = { { .status = NULL }, { V1, NULL }, { V2, NULL } },
+          .after_ack = { 2, 2 },
+          .acks = 1,
+          .setup = setup_many_packs,
+          .run = run_merge },
 };
 
 const size_t lab_workloads_count = OXL_ARRAY_LEN(lab_workloads);

@@ -46,7 +46,7 @@ static struct shares shares_of(enum survey_depth depth, const struct cell *c)
                 return (struct shares){ 0, p0 && depth == SURVEY_TEST ? 61 : 0 };
         switch (depth) {
         case SURVEY_SAMPLE: return p0 ? (struct shares){ 997, 47 } : (struct shares){ 0, 0 };
-        case SURVEY_TEST: return p0 ? (struct shares){ 61, 5 } : (struct shares){ 197, 0 };
+        case SURVEY_TEST: return p0 ? (struct shares){ 151, 17 } : (struct shares){ 0, 0 };
         case SURVEY_DEEP:
                 if (c->w->heavy)
                         return p0 ? (struct shares){ 7, 1 } : (struct shares){ 29, 1 };

@@ -48,8 +48,9 @@ static struct oxl_digest record(struct oxl_repo *r)
 
 static int copy(struct place *p, struct oxl_copy_result *ret, struct oxl_error *err)
 {
+        const struct oxl_repo_options options = { .wait_ms = 100 };
         struct oxl_repo *r = NULL;
-        int k = oxl_repo_open(p->source, NULL, &r, err);
+        int k = oxl_repo_open(p->source, &options, &r, err);
         if (k < 0)
                 return k;
         k = oxl_repo_copy(r, p->copy, NULL, ret, err);
@@ -150,12 +151,12 @@ static void fail_calls(bool earlier, int os, bool for_ever, unsigned stride)
         unsigned rounds = 0;
         bool fired = true;
         if (getenv("OXL_DEEP"))
-                stride = 1;
+                stride = for_ever ? 5 : 1;
         place_new(&p);
         if (!earlier)
                 place_more(&p);
         struct place kept = p;
-        for (unsigned n = 1 + (unsigned)getpid() % stride; fired; n += stride, rounds++) {
+        for (unsigned n = 1; fired; n += stride, rounds++) {
                 struct oxl_copy_result result;
                 if (earlier && rounds == 0) {
                         snprintf(p.copy, sizeof p.copy, "%s/first", p.dir.path);

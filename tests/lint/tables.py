@@ -46,8 +46,8 @@ transaction of `journal.db` is named in the finding, with its command and, when 
 
 ## Repair
 
-Good bytes come, in this order, from another copy in the store, the working tree and staged files, quarantine, and the folders
-given with `--from`. They are read from the medium and hashed before they are used, so a working file that shares the bad extents
+Good bytes come, in this order, from another copy in the store, the working tree and staged files, quarantine, trash, and the folders
+given with `--from`. A missing object that is in trash is a finding whose remedy is `gc --undo ID`. They are read from the medium and hashed before they are used, so a working file that shares the bad extents
 (FICLONE, deduplication) is no source: it has the wrong hash, too. Repair copies and never clones, so what it heals has a place of
 its own on the medium. Without good bytes the damaged file stays where it is.
 

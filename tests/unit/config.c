@@ -320,7 +320,7 @@ static void list_tells_every_key_and_which_are_defaults(void **state)
         int n = 0;
         assert_int_equal(oxl_repo_config_set(f->repo, "user.name", "Ada", NULL), 0);
         assert_int_equal(oxl_repo_config_list(f->repo, count_key, &n, NULL), 0);
-        assert_int_equal(n, 4);
+        assert_int_equal(n, 5);
 }
 
 int main(void)

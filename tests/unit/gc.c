@@ -312,7 +312,8 @@ static void what_a_note_in_quarantine_names_is_kept(void **state)
         add(f, "n", "noted");
         forget(f, "n");
         oxl_digest_text(&blob, text);
-        snprintf(note, sizeof note, "{\"schema\":\"" OXL_QUARANTINE_NOTE_SCHEMA "\",\"path\":\"x\",\"object\":\"%s\"}", text);
+        snprintf(note, sizeof note, "{\"schema\":\"" OXL_QUARANTINE_NOTE_SCHEMA "\",\"path\":\"x\",\"object\":\"%s\"}",
+                 text);
         assert_false(marks(f, NO_OPERATIONS, OXL_KIND_BLOB, &blob));
         place_mkdir(f->place, ".oxen-lite/quarantine/20260101T000000-00000000");
         place_mkdir(f->place, ".oxen-lite/quarantine/20260101T000000-00000000/1");
@@ -350,9 +351,10 @@ static struct oxl_digest store_digest(struct f *f)
 {
         char command[1024], line[OXL_DIGEST_TEXT_MAX] = "";
         struct oxl_digest d = OXL_DIGEST_INIT;
-        snprintf(command, sizeof command,
-                 "cd '%s/.oxen-lite/versions' && find . -type f ! -name lookup -exec sha256sum {} + | sort | sha256sum | cut -c1-64",
-                 f->place);
+        snprintf(
+                command, sizeof command,
+                "cd '%s/.oxen-lite/versions' && find . -type f ! -name lookup -exec sha256sum {} + | sort | sha256sum | cut -c1-64",
+                f->place);
         FILE *p = popen(command, "r");
         assert_non_null(p);
         assert_int_equal(fread(line, 1, 64, p), 64);
@@ -390,9 +392,9 @@ static void a_damaged_node_stops_it_and_nothing_moves(void **state)
                 name[64] = 0;
                 assert_true(oxl_digest_parse(OXL_ALGO_BLAKE3, name, &id));
                 snprintf(path, sizeof path, "versions/packs/%s.pack", name);
-                assert_int_equal(oxl_pack_open(f->repo->root_fd, path, &id, &f->repo->format.id, OXL_ALGO_BLAKE3, &pack,
-                                               NULL),
-                                 0);
+                assert_int_equal(
+                        oxl_pack_open(f->repo->root_fd, path, &id, &f->repo->format.id, OXL_ALGO_BLAKE3, &pack, NULL),
+                        0);
                 assert_int_equal(oxl_pack_load_index(pack, NULL), 0);
                 for (uint64_t i = 0; i < oxl_pack_entries(pack); i++) {
                         oxl_pack_entry_at(pack, i, &e);
@@ -582,7 +584,8 @@ static void operations_older_than_the_horizon_cannot_be_undone_until_gc_is(void 
         assert_int_equal(oxl_gc_undo(f->repo, result.trash, NULL, NULL, &back, NULL), 0);
         assert_int_equal(oxl_repo_operations(f->repo, 0, newest, &undoable, NULL), 0);
         assert_true(undoable >= 3);
-        assert_int_equal(oxl_repo_undo(f->repo, 0, &undone, NULL), -OXL_E_UNDO_REFUSED); /* config: nothing to take back */
+        assert_int_equal(oxl_repo_undo(f->repo, 0, &undone, NULL),
+                         -OXL_E_UNDO_REFUSED); /* config: nothing to take back */
 }
 
 /* --- trash and fsck -------------------------------------------------------------------------------------------------------------- */
@@ -739,9 +742,10 @@ static void merged_packs_stay_in_trash_unless_the_new_one_is_whole(void **state)
         for (unsigned i = 0; i < 16; i++)
                 put_pack(f, i, &tree);
         assert_int_equal(oxl_merge_locked(f->repo, UINT64_MAX, NULL, NULL, &result, NULL), 0);
-        snprintf(command, sizeof command,
-                 "cd '%s/.oxen-lite/versions/packs' && chmod 600 *.pack && printf X | dd of=$(ls *.pack) bs=1 seek=150 conv=notrunc 2>/dev/null",
-                 f->place);
+        snprintf(
+                command, sizeof command,
+                "cd '%s/.oxen-lite/versions/packs' && chmod 600 *.pack && printf X | dd of=$(ls *.pack) bs=1 seek=150 conv=notrunc 2>/dev/null",
+                f->place);
         assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): the words are ours */
         assert_int_equal(oxl_merge_purge(f->repo, NULL), 0);
         oxl_repo_end_write(f->repo);
@@ -758,9 +762,10 @@ static void a_damaged_pack_is_not_merged_away(void **state)
         begin(f);
         for (unsigned i = 0; i < 16; i++)
                 put_pack(f, i, &tree);
-        snprintf(command, sizeof command,
-                 "cd '%s/.oxen-lite/versions/packs' && f=$(ls *.pack | head -n 1) && chmod 600 $f && printf X | dd of=$f bs=1 seek=150 conv=notrunc 2>/dev/null",
-                 f->place);
+        snprintf(
+                command, sizeof command,
+                "cd '%s/.oxen-lite/versions/packs' && f=$(ls *.pack | head -n 1) && chmod 600 $f && printf X | dd of=$f bs=1 seek=150 conv=notrunc 2>/dev/null",
+                f->place);
         assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): the words are ours */
         assert_int_equal(oxl_merge_locked(f->repo, UINT64_MAX, NULL, NULL, &result, NULL), 0);
         oxl_repo_end_write(f->repo);

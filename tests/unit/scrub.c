@@ -669,6 +669,77 @@ static void bad_contracts_are_refused(void **state)
         assert_int_equal(world.reads, 0);
 }
 
+/* --- findings as recorded ----------------------------------------------------------------------------------------- */
+
+static int note_recorded(void *ctx, const struct oxl_scrub_finding *r, struct oxl_error *err)
+{
+        struct fixture *f = ctx;
+        size_t n = strlen(f->slugs);
+        f->found++;
+        snprintf(f->slugs + n, sizeof f->slugs - n, "%s %s\n", r->slug, r->path);
+        assert_true(strlen(r->id) == 16 && r->first_ns > 0 && r->last_ns >= r->first_ns);
+        return strcmp(r->slug, "stop") == 0;
+}
+
+static unsigned recorded(struct fixture *f)
+{
+        f->found = 0;
+        f->slugs[0] = 0;
+        assert_int_equal(oxl_scrub_findings(&f->target, NULL, note_recorded, f, &f->err), 0);
+        return f->found;
+}
+
+static void recorded_findings_are_listed_by_name(void **state)
+{
+        struct fixture *f = *state;
+        pass(f);
+        assert_int_equal(recorded(f), 0);
+        free(flip(f->repo));
+        world.now += 16 * DAY;
+        pass(f);
+        assert_int_equal(recorded(f), status(f).findings);
+        assert_true(f->found > 0);
+        assert_non_null(strstr(f->slugs, f->target.oxen ? "oxen-blob-damaged versions/files" : "-damaged versions/"));
+}
+
+static int fake_mkdirat(int dirfd, const char *path, mode_t mode)
+{
+        if (strstr(path, "/oxen-lite-journal-")) {
+                errno = EROFS;
+                return -1;
+        }
+        return mkdirat(dirfd, path, mode);
+}
+
+static void a_journal_that_cannot_be_copied_is_an_error_and_not_an_empty_ledger(void **state)
+{
+        struct fixture *f = *state;
+        struct oxl_scrub_status s;
+        pass(f);
+        world.sys.mkdirat = fake_mkdirat;
+        assert_int_equal(oxl_scrub_status(&f->target, NULL, 30, &s, &f->err), -OXL_E_DIR_CREATE);
+        assert_int_equal(f->err.os, EROFS);
+        assert_int_equal(oxl_scrub_findings(&f->target, NULL, note_recorded, f, &f->err), -OXL_E_DIR_CREATE);
+        world.sys.mkdirat = oxl_sys_real.mkdirat;
+        assert_int_equal(status(f).verified_files, status(f).files);
+}
+
+/* It is what a pass is for: it must be able to begin. */
+static void a_damaged_journal_says_that_nothing_was_verified(void **state)
+{
+        struct fixture *f = *state;
+        char command[512];
+        pass(f);
+        snprintf(command, sizeof command, "cd %s && rm -f journal.db-wal journal.db-shm && printf nonsense >journal.db",
+                 f->target.oxen ? "\"$0\"/state/*/ledger" : "\"$0\"/.oxen-lite");
+        cleanup_free char *whole = NULL;
+        assert_true(asprintf(&whole, "sh -c '%s' '%s'", command, f->target.oxen ? f->place : f->repo) > 0);
+        assert_int_equal(system(whole), 0);
+        assert_int_equal(status(f).verified_files, 0);
+        assert_true(status(f).never_files > 0);
+        assert_int_equal(recorded(f), 0);
+}
+
 /* --- Oxen --------------------------------------------------------------------------------------------------------- */
 
 static void put_blob(const struct fixture *f, unsigned number)
@@ -813,6 +884,12 @@ int main(void)
                 T(what_cannot_be_read_is_not_clean),
                 T(damage_is_repaired_when_the_contract_says_so),
                 T(bad_contracts_are_refused),
+                T(recorded_findings_are_listed_by_name),
+                T(a_journal_that_cannot_be_copied_is_an_error_and_not_an_empty_ledger),
+                T(a_damaged_journal_says_that_nothing_was_verified),
+                O(recorded_findings_are_listed_by_name),
+                O(a_journal_that_cannot_be_copied_is_an_error_and_not_an_empty_ledger),
+                O(a_damaged_journal_says_that_nothing_was_verified),
                 O(an_oxen_store_is_scrubbed_and_nothing_is_written_there),
                 O(an_oxen_pass_is_paced_and_goes_on_where_it_was_cancelled),
                 O(a_damaged_ledger_is_set_aside),

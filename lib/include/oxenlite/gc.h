@@ -44,9 +44,9 @@ OXL_API const char *oxl_gc_action_slug(enum oxl_gc_action action);
 
 struct oxl_gc_item { /* borrowed for the call */
         enum oxl_gc_action action;
-        const char *trash; /* id of the run in whose folder it is; "": not moved yet */
-        const char *path;  /* its place, relative to .oxen-lite */
-        uint64_t bytes;    /* of the file */
+        const char *trash;   /* id of the run in whose folder it is; "": not moved yet */
+        const char *path;    /* its place, relative to .oxen-lite */
+        uint64_t bytes;      /* of the file */
         uint64_t live_bytes; /* of a pack: records that stay alive */
 };
 /* < 0 stops with that code before anything is moved; later it is ignored. */
@@ -60,18 +60,18 @@ struct oxl_gc_options {
         bool dry_run; /* says what would be done; takes no lock, and sees what open operations add too late */
 };
 struct oxl_gc_result {
-        char trash[OXL_TRASH_ID_BYTES];               /* "": nothing was moved */
-        uint64_t live;                                /* objects that roots lead to */
-        struct oxl_gc_count packs, blobs;             /* moved as a whole */
-        struct oxl_gc_count rewritten;                /* packs moved after their live objects went into new ones */
-        struct oxl_gc_count merged;                   /* small packs that became larger ones */
-        struct oxl_gc_count written;                  /* new packs, of both kinds */
-        struct oxl_gc_count dead;                     /* objects that no root leads to, and that stay in packs mostly alive */
-        struct oxl_gc_count young;                    /* files that would go if they were older: gc.keep_days */
-        uint64_t damaged;                             /* packs left alone */
-        uint64_t packs_before, packs_after;           /* in versions/packs */
-        struct oxl_gc_count waits;                    /* everything in trash, afterwards */
-        uint64_t reserve_bytes;                       /* set free meanwhile, because the disk was full */
+        char trash[OXL_TRASH_ID_BYTES];     /* "": nothing was moved */
+        uint64_t live;                      /* objects that roots lead to */
+        struct oxl_gc_count packs, blobs;   /* moved as a whole */
+        struct oxl_gc_count rewritten;      /* packs moved after their live objects went into new ones */
+        struct oxl_gc_count merged;         /* small packs that became larger ones */
+        struct oxl_gc_count written;        /* new packs, of both kinds */
+        struct oxl_gc_count dead;           /* objects that no root leads to, and that stay in packs mostly alive */
+        struct oxl_gc_count young;          /* files that would go if they were older: gc.keep_days */
+        uint64_t damaged;                   /* packs left alone */
+        uint64_t packs_before, packs_after; /* in versions/packs */
+        struct oxl_gc_count waits;          /* everything in trash, afterwards */
+        uint64_t reserve_bytes;             /* set free meanwhile, because the disk was full */
 };
 /* OBJECT_*, MALFORMED, SEAL, FILE_*, JOURNAL_DAMAGED: a root cannot be read, nothing was moved. PENDING: another machine's gc is not
  * ended. OUTCOME_UNKNOWN: recovery decides. */

@@ -67,9 +67,22 @@ struct oxl_scrub_status {
         uint64_t by_age
                 [8]; /* bytes by age of verification, in eighths of the contract's days; the last also holds all overdue */
 };
+/* Reads no content. A journal (for Oxen: a ledger) that is missing or damaged says that nothing was ever verified: the next pass
+ * tells what is wrong with it. One that could not be looked at is an error: DIR_CREATE, FILE_CREATE, FILE_WRITE (the private copy, in
+ * $TMPDIR), LOCKED, JOURNAL. Else as oxl_check_run and oxl_oxen_check. */
 OXL_API OXL_MUST_CHECK int oxl_scrub_status(const struct oxl_scrub_target *target,
                                             const struct oxl_repo_options *repo_options, uint32_t days,
                                             struct oxl_scrub_status *ret, struct oxl_error *err);
+
+struct oxl_scrub_finding { /* as last recorded; strings borrowed for the call */
+        const char *id, *slug, *path, *detail;
+        int64_t first_ns, last_ns; /* seen first and last, since 1970 */
+};
+typedef int oxl_scrub_finding_fn(void *ctx, const struct oxl_scrub_finding *finding, struct oxl_error *err);
+/* The findings that oxl_scrub_status counts, in order of paths, until @fn returns not 0, which is returned. Errors as there. */
+OXL_API OXL_MUST_CHECK int oxl_scrub_findings(const struct oxl_scrub_target *target,
+                                              const struct oxl_repo_options *repo_options, oxl_scrub_finding_fn *fn,
+                                              void *ctx, struct oxl_error *err);
 
 enum oxl_scrub_state {
         OXL_SCRUB_READING = 0, /* "reading" */

@@ -133,7 +133,8 @@ OXL_API OXL_MUST_CHECK int oxl_doctor(const char *dir, const atomic_bool *cancel
                                       struct oxl_error *err);
 
 /* --- health --- */
-struct oxl_health_file { /* a pack or a loose blob */
+struct oxl_health_file {  /* a pack or a loose blob */
+        const char *path; /* relative to .oxen-lite, as in findings; borrowed for the call */
         uint64_t size;
         int64_t verified_ns; /* when it was verified last, since 1970; 0: never */
         bool damaged;        /* as last recorded */

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""daemon report --html: all repositories of a running daemon on one page."""
+import json
+import os
+import pathlib
+
+import html_check
+from daemon_lib import Daemon, check, idle, ox, repository
+
+tmp = pathlib.Path(os.environ["TMP_FOLDER"])
+
+good, bad = repository(tmp / "good"), tmp / '<b onclick="x">&'
+bad.mkdir()
+ox("init", "--quiet", ".", cwd=bad)
+ox("config", "pack_threshold", "65536", cwd=bad)
+(bad / "large").write_bytes(os.urandom(100000))
+ox("add", "-A", cwd=bad)
+ox("commit", "-m", "one", cwd=bad)
+blob = next((bad / ".oxen-lite/versions/files").rglob("data"))
+blob.chmod(0o644)
+with open(blob, "r+b") as f:
+    f.seek(700)
+    f.write(b"damage")
+
+with Daemon(tmp / "d", [good, bad, tmp / "absent"]) as d:
+    status = d.wait(lambda s: idle(s, 0) and all(r["state"] == "absent" or r["last_pass"] for r in s["repositories"]))
+    findings = d.ask(do="findings", repository=str(bad))["findings"]
+    assert findings, status
+    page = tmp / "daemon.html"
+    said = ox("daemon", "--socket", str(d.socket), "report", "--html", str(page))
+    assert said.stdout == f"report: {page}\n", said
+    shown = html_check.read(page)
+    text = "".join(shown.text)
+    for path in (good, bad, tmp / "absent"):
+        assert str(path) in text, path
+    for f in findings:
+        assert f["id"] in text and f["slug"] in text, f
+    assert "Findings are open" in text and "The contract is kept" in text and "Not known" in text, text
+    assert "oxen-lite fsck --repair" in text
+    assert shown.squares.count("k10") >= 2 + 1 and shown.squares.count("k0") > 300, shown.squares
+    document = json.loads(ox("--json", "daemon", "--socket", str(d.socket), "report", "--html", str(page)).stdout)
+    check(document, "daemon.json")
+    assert document["request"] == "report" and document["answer"] == {"html": str(page), "repositories": "3"}, document
