@@ -135,10 +135,15 @@ struct option_value {
         const char *value; /* borrowed from argv; NULL for flags */
 };
 
+struct progress_count {
+        uint64_t files, files_total, bytes, bytes_total; /* totals: 0 when not known */
+};
+
 struct progress {
         int64_t started_ms, shown_ms; /* monotonic; 0: not yet */
+        int64_t delay_ms;             /* before the line comes */
         int64_t phase_ms;             /* when the phase began that @phase names */
-        uint64_t phase_bytes;         /* counted before it */
+        struct progress_count begin;  /* counted before it */
         const char *phase;            /* borrowed: phases are static texts */
         bool enabled, visible;
 };

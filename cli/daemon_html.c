@@ -10,8 +10,6 @@
 
 #include "daemon_html.h"
 
-enum { DAMAGED_CELLS_MAX = 64 };
-
 void daemon_html_done(struct daemon_html *d)
 {
         html_done(&d->sections);
@@ -45,11 +43,27 @@ static uint64_t less(uint64_t a, uint64_t b)
         return a > b ? a - b : 0;
 }
 
+/* The bytes of damaged files, taken out of the youngest: a pass has just judged them. What is overdue may be damaged, too: then
+ * nothing is known but that there are some. */
+static uint64_t take_damaged(const struct oxl_json *coverage, uint64_t bytes[HEALTH_KINDS])
+{
+        uint64_t judged = less(number(coverage, "bytes"), number(coverage, "never_bytes"));
+        uint64_t damaged = number(coverage, "overdue_files") ? 0 : less(judged, number(coverage, "verified_bytes"));
+
+        uint64_t left = damaged;
+        for (int i = 0; i < HEALTH_AGES && left > 0; i++) {
+                uint64_t here = bytes[i] < left ? bytes[i] : left;
+                bytes[i] -= here;
+                left -= here;
+        }
+        return damaged - left;
+}
+
 /* by_age's last eighth also holds what is overdue, never verified or not; what is in none of them was never verified. */
 static int fill_map(struct health_map *m, const struct oxl_json *coverage, struct oxl_error *err)
 {
         const struct oxl_json *ages = oxl_json_get(coverage, "by_age"), *item = NULL;
-        uint64_t bytes[HEALTH_KINDS] = { 0 }, known = 0, damaged = number(coverage, "damaged_files");
+        uint64_t bytes[HEALTH_KINDS] = { 0 }, known = 0;
         const char *key = NULL;
         size_t pos = 0;
         int r = 0;
@@ -62,8 +76,8 @@ static int fill_map(struct health_map *m, const struct oxl_json *coverage, struc
         bytes[HEALTH_OVERDUE] = number(coverage, "overdue_bytes");
         bytes[HEALTH_AGES - 1] = less(bytes[HEALTH_AGES - 1], bytes[HEALTH_OVERDUE]);
         bytes[HEALTH_NEVER] = less(number(coverage, "bytes"), known);
-        for (uint64_t i = 0; r == 0 && i < damaged && i < DAMAGED_CELLS_MAX; i++)
-                r = health_map_add_sum(m, HEALTH_DAMAGED, number(coverage, "bytes") / 4096, err);
+        if (number(coverage, "damaged_files"))
+                r = health_map_add_sum(m, HEALTH_DAMAGED, take_damaged(coverage, bytes), err);
         for (int i = HEALTH_NEVER; r == 0 && i >= 0; i--)
                 if (bytes[i])
                         r = health_map_add_sum(m, (enum health_kind)i, bytes[i], err);
@@ -82,7 +96,7 @@ static int map(struct html *h, const struct oxl_json *row, struct oxl_error *err
         health_map_init(&m, days > 0 && days <= 3650 ? (uint32_t)days : HEALTH_DAYS);
         int r = fill_map(&m, coverage, err);
         if (r == 0)
-                html_map(h, &m, "One cell is an equal share of the stored bytes; a damaged file has one cell at least.");
+                html_map(h, &m, "One cell is an equal share of the stored bytes; damage has one cell at least.");
         return r;
 }
 

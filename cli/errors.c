@@ -47,6 +47,37 @@ int errors_exit(const struct cli *c, const struct oxl_error *err)
         return c->usage[0] ? EXIT_USAGE : oxl_error_exit(err->code);
 }
 
+/* What an interrupted command leaves, as its header promises it. */
+static const char *kept_text(const struct cli *c)
+{
+        static const struct {
+                const char *command, *text;
+        } rows[] = {
+                { "add", "nothing was staged" },
+                { "commit", "nothing was committed; branch and staged files are as they were" },
+                { "copy", "what was copied so far is verified and stays; run it again, and it goes on from there" },
+                { "gc", "nothing was deleted; what was moved so far is in trash" },
+                { "recover", "what was recovered so far stays; the rest waits for the next run" },
+                { "restore", "files restored so far stay, each whole; all others are as they were" },
+                { "rm", "nothing was changed" },
+                { "sweep", "what was removed so far is gone; nothing else was changed" },
+                { "switch", "nothing was changed" },
+                { "undo", "nothing was changed" },
+        };
+        const char *name = c->command ? c->command->name : "";
+
+        for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+                if (strcmp(rows[i].command, name) == 0)
+                        return rows[i].text;
+        if (strcmp(name, "fsck") != 0)
+                return NULL;
+        if (cli_has(c, OPT_REPAIR) || cli_has(c, OPT_APPLY))
+                return "what was repaired so far stays, and what it replaced is in quarantine";
+        if (cli_has(c, OPT_RECORD) || cli_has(c, OPT_SINCE_DAYS) || cli_has(c, OPT_TIME_LIMIT))
+                return "nothing was changed; what was verified so far is recorded";
+        return "nothing was changed";
+}
+
 static void print_next(const struct cli *c, const struct oxl_error *err)
 {
         if (!c->usage[0])
@@ -66,6 +97,9 @@ void errors_print(struct cli *c, const struct oxl_error *err)
         cleanup_free char *text = errors_text(c, err);
         (void)fprintf(stderr, "%soxen-lite:%s %s [%s]\n", c->color_err ? "\033[31m" : "", c->color_err ? "\033[m" : "",
                       text ? text : "out of memory", errors_slug(c, err));
+        const char *kept = err->code == OXL_E_CANCELLED ? kept_text(c) : NULL;
+        if (kept)
+                (void)fprintf(stderr, "  kept: %s\n", kept);
         print_next(c, err);
 }
 

@@ -19,6 +19,7 @@ void out_bytes(struct cli *c, const void *bytes, size_t n)
 {
         if (c->out_errno || n == 0)
                 return;
+        progress_erase(c); /* both may be on one terminal */
         errno = 0;
         if (fwrite(bytes, 1, n, stdout) != n)
                 c->out_errno = errno ? errno : EIO;
@@ -30,6 +31,7 @@ void out(struct cli *c, const char *format, ...)
 
         if (c->out_errno)
                 return;
+        progress_erase(c);
         errno = 0;
         va_start(ap, format);
         if (vfprintf(stdout, format, ap) < 0)

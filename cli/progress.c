@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One line on a terminal's stderr, with the rate and the time left where they are known: after one second, at most ten
- * times a second, gone before anything else is printed.
+ * One line on a terminal's stderr: what is done, how much of how much, how fast, how long yet, where that is known. It comes after
+ * one second, at most ten times a second and with each new phase, and is gone before anything else is printed. OXEN_LITE_PROGRESS_DELAY: another number of
+ * seconds, 0 too.
+ *
+ * The terminal is asked for its width each time, so a changed window is followed without a signal; the line is cut to fit and
+ * never wraps, because only one row can be taken back.
  */
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
 
-enum { FIRST_MS = 1000, EVERY_MS = 100 };
+enum { DELAY_MS = 1000, DELAY_SECONDS_MAX = 86400, EVERY_MS = 100, LINE = 256, WIDTH = 80, WIDTH_MIN = 16 };
 
 static int64_t now_ms(void)
 {
@@ -22,9 +28,13 @@ static int64_t now_ms(void)
 
 void progress_setup(struct cli *c, bool wanted)
 {
-        const char *term = getenv("TERM");
+        const char *term = getenv("TERM"), *delay = getenv("OXEN_LITE_PROGRESS_DELAY");
+        uint64_t seconds = 0;
+
         c->progress.enabled = wanted && isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
         c->progress.started_ms = now_ms();
+        c->progress.delay_ms = delay && cli_number(delay, DELAY_SECONDS_MAX, &seconds) ? (int64_t)seconds * 1000
+                                                                                         : DELAY_MS;
 }
 
 void progress_erase(struct cli *c)
@@ -32,46 +42,93 @@ void progress_erase(struct cli *c)
         if (!c->progress.visible)
                 return;
         fputs("\r\033[K", stderr);
+        (void)fflush(stderr);
         c->progress.visible = false;
 }
 
-/* "12 of 340 files", "12 files", "" */
-static void count(char *buf, size_t size, uint64_t n, uint64_t total)
+/* Columns that a line may take: one less than there are, because the last one wraps in some terminals. */
+static size_t columns(void)
 {
-        if (total > 0)
-                (void)snprintf(buf, size, " %llu of %llu files", (unsigned long long)n, (unsigned long long)total);
-        else if (n > 0)
-                (void)snprintf(buf, size, " %llu file%s", (unsigned long long)n, plural(n));
-        else
-                buf[0] = '\0';
+        struct winsize size = { 0 };
+
+        if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+                return WIDTH - 1;
+        return size.ws_col < WIDTH_MIN ? WIDTH_MIN - 1 : (size_t)size.ws_col - 1;
 }
 
-/* " 95.1 MiB/s, 12 s left": of the phase, once it has run for a second */
-static void pace(const struct progress *p, int64_t now, uint64_t bytes, uint64_t bytes_total)
+struct line {
+        char text[LINE]; /* ASCII, so a byte is a column */
+        size_t n;
+};
+
+__attribute__((format(printf, 2, 3))) static void add(struct line *l, const char *format, ...)
+{
+        va_list ap;
+
+        va_start(ap, format);
+        int n = vsnprintf(l->text + l->n, sizeof l->text - l->n, format, ap);
+        va_end(ap);
+        if (n > 0)
+                l->n = l->n + (size_t)n < sizeof l->text ? l->n + (size_t)n : sizeof l->text - 1;
+}
+
+/* " 12 of 340 files", " 12 files", "" */
+static void add_count(struct line *l, uint64_t n, uint64_t total)
+{
+        if (total > 0)
+                add(l, " %llu of %llu files", (unsigned long long)n, (unsigned long long)total);
+        else if (n > 0)
+                add(l, " %llu file%s", (unsigned long long)n, plural(n));
+}
+
+static void add_size(struct line *l, uint64_t bytes, uint64_t total)
+{
+        char done[SIZE_TEXT], all[SIZE_TEXT];
+
+        if (total > 0)
+                add(l, " %s of %s", size_text(bytes, done), size_text(total, all));
+        else if (bytes > 0)
+                add(l, " %s", size_text(bytes, done));
+}
+
+/* ", 12 s left", when @done of @total took @ms */
+static void add_left(struct line *l, double done, double total, int64_t ms)
+{
+        if (done <= 0 || total <= done)
+                return;
+        double seconds = (total - done) / done * (double)ms / 1000 + 1;
+        if (seconds < 120)
+                add(l, ", %.0f s left", seconds);
+        else if (seconds < 7200)
+                add(l, ", %.0f min left", seconds / 60);
+        else
+                add(l, ", %.0f h left", seconds / 3600);
+}
+
+/* ", 95.1 MiB/s, 12 s left": of the phase, once it has run for as long as the line waits. Without bytes files are counted. */
+static void add_pace(struct line *l, const struct progress *p, int64_t now, const struct progress_count *at)
 {
         char rate[SIZE_TEXT];
         int64_t ms = now - p->phase_ms;
+        double bytes = (double)at->bytes - (double)p->begin.bytes, files = (double)at->files - (double)p->begin.files;
 
-        if (ms < FIRST_MS || bytes <= p->phase_bytes)
+        if (ms < p->delay_ms || ms <= 0)
                 return;
-        bytes_total -= bytes_total ? p->phase_bytes : 0;
-        bytes -= p->phase_bytes;
-        (void)fprintf(stderr, ", %s/s", size_text((uint64_t)((double)bytes / (double)ms * 1000), rate));
-        if (bytes_total > bytes) {
-                uint64_t left = (uint64_t)((double)(bytes_total - bytes) / (double)bytes * (double)ms / 1000) + 1;
-                if (left < 120)
-                        (void)fprintf(stderr, ", %llu s left", (unsigned long long)left);
-                else
-                        (void)fprintf(stderr, ", %llu min left", (unsigned long long)(left / 60));
-        }
+        if (bytes > 0)
+                add(l, ", %s/s", size_text((uint64_t)(bytes / (double)ms * 1000), rate));
+        if (at->bytes_total > 0)
+                add_left(l, bytes, (double)at->bytes_total - (double)p->begin.bytes, ms);
+        else if (at->files_total > 0)
+                add_left(l, files, (double)at->files_total - (double)p->begin.files, ms);
 }
 
 void progress_show(void *ctx, const char *phase, uint64_t files, uint64_t files_total, uint64_t bytes,
                    uint64_t bytes_total)
 {
+        const struct progress_count at = { files, files_total, bytes, bytes_total };
         struct cli *c = ctx;
         struct progress *p = &c->progress;
-        char counted[80], done[SIZE_TEXT], all[SIZE_TEXT];
+        struct line l = { .n = 0 };
 
         if (!p->enabled)
                 return;
@@ -79,17 +136,17 @@ void progress_show(void *ctx, const char *phase, uint64_t files, uint64_t files_
         if (!p->phase || strcmp(p->phase, phase) != 0) {
                 p->phase = phase;
                 p->phase_ms = now;
-                p->phase_bytes = bytes;
+                p->begin = at;
+                p->shown_ms = 0; /* a new phase is shown at once */
         }
-        if (now - p->started_ms < FIRST_MS || now - p->shown_ms < EVERY_MS)
+        if (now - p->started_ms < p->delay_ms || now - p->shown_ms < EVERY_MS)
                 return;
-        count(counted, sizeof counted, files, files_total);
-        (void)fprintf(stderr, "\r\033[K%s:%s", phase, counted);
-        if (bytes_total > 0)
-                (void)fprintf(stderr, " %s of %s", size_text(bytes, done), size_text(bytes_total, all));
-        else if (bytes > 0)
-                (void)fprintf(stderr, " %s", size_text(bytes, done));
-        pace(p, now, bytes, bytes_total);
+        add(&l, "%s:", phase);
+        add_count(&l, files, files_total);
+        add_size(&l, bytes, bytes_total);
+        add_pace(&l, p, now, &at);
+        size_t width = columns();
+        (void)fprintf(stderr, "\r\033[K%.*s", (int)(l.n < width ? l.n : width), l.text);
         (void)fflush(stderr);
         p->visible = true;
         p->shown_ms = now;

@@ -62,7 +62,7 @@ static void each_age(struct evbuffer *to, const char *name, const struct reposit
 static void each_clean(struct evbuffer *to, const char *name, const struct repository *r)
 {
         if (r->facts.status.last_clean_ns)
-                sample(to, name, r, NULL, NULL, (double)(r->facts.status.last_clean_ns / 1000000) / 1e3);
+                sample(to, name, r, NULL, NULL, (double)r->facts.status.last_clean_ns / 1e9);
 }
 
 static void each_met(struct evbuffer *to, const char *name, const struct repository *r)
@@ -117,7 +117,7 @@ static void each_swept(struct evbuffer *to, const char *name, const struct repos
 static void each_kept(struct evbuffer *to, const char *name, const struct repository *r)
 {
         for (int p = 0; p < OXL_SWEEP_PROOFS; p++)
-                if (!oxl_sweep_proof_removes((enum oxl_sweep_proof)p))
+                if (r->read_only || !oxl_sweep_proof_removes((enum oxl_sweep_proof)p))
                         sample(to, name, r, "proof", oxl_sweep_proof_slug((enum oxl_sweep_proof)p),
                                (double)r->facts.kept[p].files);
 }
@@ -192,7 +192,7 @@ void metrics_write(struct daemon *d, struct evbuffer *to)
         (void)evbuffer_add_printf(to, "oxen_lite_paused %d\n", d->state.paused);
         head(to, "oxen_lite_start_timestamp_seconds", "gauge", "When the daemon started.");
         (void)evbuffer_add_printf(to, "oxen_lite_start_timestamp_seconds %.17g\n",
-                                  (double)(d->started_ns / 1000000) / 1e3);
+                                  (double)d->started_ns / 1e9);
         head(to, "oxen_lite_up", "gauge", "1: the daemon runs; 0: it has stopped in order.");
         (void)evbuffer_add_printf(to, "oxen_lite_up %d\n", !d->stopping);
 }

@@ -38,6 +38,7 @@ struct client {
         uid_t uid;
         pid_t pid;
         bool may_change, watches, ended, closing; /* ended: it sends no more, but may still take */
+        bool behind; /* it watches, and something changed before it had taken the last status */
         enum request_protocol protocol;
 };
 
@@ -411,6 +412,10 @@ static void on_written(struct bufferevent *io, void *ctx)
                 client_free(c);
                 return;
         }
+        if (c->behind) { /* else it would not hear of the last change before the next one */
+                c->behind = false;
+                answer_status(c, NULL);
+        }
         set_deadline(c);
         go_on(c);
 }
@@ -437,8 +442,11 @@ static void on_deadline(evutil_socket_t fd, short what, void *ctx)
 void server_publish(struct daemon *d)
 {
         for (struct client *c = d->server ? d->server->clients : NULL; c; c = c->next) {
-                if (!c->watches || c->closing || unsent(c) > 0)
-                        continue; /* the next change finds it with less to take */
+                if (!c->watches || c->closing)
+                        continue;
+                c->behind = unsent(c) > 0;
+                if (c->behind)
+                        continue;
                 answer_status(c, NULL);
                 set_deadline(c);
         }

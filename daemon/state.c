@@ -5,6 +5,7 @@
  * What a crash leaves: the old file or the new one. A file that cannot be understood is set aside by name and the defaults hold.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,7 +14,7 @@
 
 #include "daemon.h"
 
-enum { STATE_BYTES_MAX = 4 << 20 };
+enum { STATE_BYTES_MAX = 4 << 20, LOCK_TRIES = 50, LOCK_PAUSE_MS = 20 };
 
 void state_done(struct state *s)
 {
@@ -92,7 +93,7 @@ static int read_state(struct state *s, const struct oxl_json *json, struct oxl_e
         return 0;
 }
 
-/* One daemon for one folder. */
+/* One daemon for one folder. A child of one that was killed has its descriptors until its exec: so a moment of patience. */
 static int lock_folder(struct daemon *d, struct oxl_error *err)
 {
         struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
@@ -103,7 +104,12 @@ static int lock_folder(struct daemon *d, struct oxl_error *err)
         d->state_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (d->state_lock < 0)
                 return util_error(err, OXL_E_FILE_CREATE, errno, path, NULL);
-        if (fcntl(d->state_lock, F_OFD_SETLK, &l) == 0)
+        int r = fcntl(d->state_lock, F_OFD_SETLK, &l);
+        for (int i = 0; r < 0 && (errno == EAGAIN || errno == EACCES) && i < LOCK_TRIES; i++) {
+                (void)poll(NULL, 0, LOCK_PAUSE_MS);
+                r = fcntl(d->state_lock, F_OFD_SETLK, &l);
+        }
+        if (r == 0)
                 return 0;
         if (errno == EAGAIN || errno == EACCES)
                 return util_error(err, OXL_E_DAEMON_RUNNING, 0, d->config.state,

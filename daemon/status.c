@@ -92,17 +92,28 @@ static struct oxl_json *pass(const struct repository *r)
         return json;
 }
 
+static struct oxl_json *files_and_bytes(uint64_t files, uint64_t bytes)
+{
+        struct oxl_json *row = oxl_json_object();
+
+        oxl_json_set_u64(row, "files", files);
+        oxl_json_set_u64(row, "bytes", bytes);
+        return row;
+}
+
+/* Where nothing may be removed, what is stale is kept, too. */
 static struct oxl_json *temps(const struct repository *r)
 {
         struct oxl_json *json = oxl_json_object(), *swept = oxl_json_object(), *kept = oxl_json_object();
+        const struct facts *f = &r->facts;
 
         for (int p = 0; p < OXL_SWEEP_PROOFS; p++) {
                 const char *slug = oxl_sweep_proof_slug((enum oxl_sweep_proof)p);
-                struct oxl_json *row = oxl_json_object();
                 bool removes = oxl_sweep_proof_removes((enum oxl_sweep_proof)p);
-                oxl_json_set_u64(row, "files", removes ? r->facts.swept[p].files : r->facts.kept[p].files);
-                oxl_json_set_u64(row, "bytes", removes ? r->facts.swept[p].bytes : r->facts.kept[p].bytes);
-                oxl_json_set(removes ? swept : kept, slug, row);
+                if (removes)
+                        oxl_json_set(swept, slug, files_and_bytes(f->swept[p].files, f->swept[p].bytes));
+                if (!removes || r->read_only)
+                        oxl_json_set(kept, slug, files_and_bytes(f->kept[p].files, f->kept[p].bytes));
         }
         oxl_json_set(json, "swept", swept);
         oxl_json_set(json, "kept", kept);

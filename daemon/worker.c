@@ -67,7 +67,7 @@ static void say(struct oxl_json *event)
         size_t n = text ? strlen(text) : 0, sent = 0;
 
         oxl_json_free(event);
-        if (r < 0) {
+        if (r < 0 || !text) {
                 cancel();
                 return;
         }

@@ -49,8 +49,9 @@ static void ask_clock(int dirfd, struct oxl_probe *p)
         if (p->asked)
                 return;
         p->asked = true;
-        p->os = make_probe(dirfd, &st) < 0 ? errno : 0;
-        p->now_ns = p->os ? 0 : changed_ns(&st);
+        bool made = make_probe(dirfd, &st) == 0;
+        p->os = made ? 0 : errno;
+        p->now_ns = made ? changed_ns(&st) : 0;
 }
 
 /* Under the lease: what was changed before it was granted is old, or is not; nobody can change it now. */

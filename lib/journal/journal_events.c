@@ -436,7 +436,9 @@ static int make_durable(struct oxl_journal *j, struct oxl_error *err)
         char sql[64];
         snprintf(sql, sizeof sql, "PRAGMA user_version=%d", (int)oxl_journal_migrations_count);
         int r = oxl_txn_begin(&t, j, OXL_TXN_DURABLE, err);
-        if (r == 0 && j->wal && !OXL_MUTANT(RECOVERY_BELIEVES_WAL) && !OXL_MUTANT(JOURNAL_KEEPS_CACHE))
+        bool keep_cache = OXL_MUTANT(RECOVERY_BELIEVES_WAL);
+        keep_cache |= OXL_MUTANT(JOURNAL_KEEPS_CACHE);
+        if (r == 0 && j->wal && !keep_cache)
                 r = write_wal_again(j, err);
         if (r == 0)
                 r = oxl_journal_exec(j, sql, err);

@@ -79,6 +79,9 @@ OXL_MUST_CHECK int oxl_objects_stream(struct oxl_objects *o, const struct oxl_di
 /* --- put sessions --- */
 
 OXL_MUST_CHECK int oxl_put_begin(struct oxl_objects *o, struct oxl_put **ret, struct oxl_error *err);
+/* For progress: @tick hears of the bytes of a large file while they are read. In the thread that puts. */
+typedef void oxl_put_tick_fn(void *ctx, uint64_t bytes);
+void oxl_put_set_tick(struct oxl_put *p, oxl_put_tick_fn *tick, void *ctx);
 
 enum oxl_put_outcome {
         OXL_PUT_STORED = 0,

@@ -56,6 +56,8 @@ struct oxl_put {
         char quarantine[OXL_QUARANTINE_ID_BYTES]; /* of this session; "": nothing was kept */
         unsigned kept;                            /* entries there */
         struct oxl_put_stats stats;
+        oxl_put_tick_fn *tick; /* may be NULL */
+        void *tick_ctx;
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------- */
@@ -480,9 +482,25 @@ static int put_small(struct oxl_put *p, int fd, const char *name, const struct s
         return r < 0 ? r : put_bytes(p, OXL_KIND_BLOB, p->file.data, size, name, ret_id, err);
 }
 
+void oxl_put_set_tick(struct oxl_put *p, oxl_put_tick_fn *tick, void *ctx)
+{
+        p->tick = tick;
+        p->tick_ctx = ctx;
+}
+
+struct filling {
+        struct oxl_put *p;
+        struct oxl_stage *stage; /* NULL: it has the content already, as a clone */
+};
+
 static int copy_sink(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
 {
-        return bytes ? oxl_stage_write(ctx, bytes, n, err) : oxl_stage_skip(ctx, n, err);
+        const struct filling *f = ctx;
+        if (f->p->tick)
+                f->p->tick(f->p->tick_ctx, n);
+        if (!f->stage)
+                return 0;
+        return bytes ? oxl_stage_write(f->stage, bytes, n, err) : oxl_stage_skip(f->stage, n, err);
 }
 
 /* Brings the content into the stage, hashing it in the same pass. A clone is hashed instead of the file: it cannot
@@ -491,12 +509,15 @@ static int fill_stage(struct oxl_put *p, struct oxl_stage *stage, int fd, const 
                       struct oxl_digest *ret, uint64_t *ret_bytes, struct oxl_error *err)
 {
         struct oxl_hasher h;
+        struct filling filling = { p, NULL };
         oxl_hasher_init(&h, p->o->config.blob_algo);
         int own = p->o->config.reflink ? oxl_stage_fd(stage) : -1, r;
-        if (own >= 0 && oxl_sys->ficlone(own, fd) == 0)
-                r = oxl_fd_scan(own, oxl_stage_path(stage), &h, NULL, NULL, cancel, ret_bytes, err);
-        else
-                r = oxl_fd_scan(fd, name, &h, copy_sink, stage, cancel, ret_bytes, err);
+        if (own >= 0 && oxl_sys->ficlone(own, fd) == 0) {
+                r = oxl_fd_scan(own, oxl_stage_path(stage), &h, copy_sink, &filling, cancel, ret_bytes, err);
+        } else {
+                filling.stage = stage;
+                r = oxl_fd_scan(fd, name, &h, copy_sink, &filling, cancel, ret_bytes, err);
+        }
         if (r == 0)
                 oxl_hasher_final(&h, ret);
         return r;

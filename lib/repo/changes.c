@@ -127,15 +127,28 @@ int oxl_changes_settle(struct oxl_changes *c, struct oxl_error *err)
         return oxl_intake_settle(c->intake, err);
 }
 
+static void say_progress(const struct oxl_changes *c)
+{
+        struct oxl_put_stats stats;
+        oxl_put_get_stats(c->put, &stats);
+        oxl_repo_progress(c->repo, "storing", c->looked_at, 0, stats.stored_bytes + c->ahead_bytes, 0);
+}
+
+/* Of a large file that is being read. */
+static void tick(void *ctx, uint64_t bytes)
+{
+        struct oxl_changes *c = ctx;
+        c->ahead_bytes += bytes;
+        say_progress(c);
+}
+
 int oxl_changes_store(struct oxl_changes *c, int dirfd, const char *name, const char *path, const struct stat *st,
                       struct oxl_error *err)
 {
         struct oxl_index_entry old;
-        if ((++c->looked_at & 255) == 0) {
-                struct oxl_put_stats stats;
-                oxl_put_get_stats(c->put, &stats);
-                oxl_repo_progress(c->repo, "storing", c->looked_at, 0, stats.stored_bytes, 0);
-        }
+        c->looked_at++;
+        c->ahead_bytes = 0;
+        say_progress(c);
         if (oxl_repo_cancelled(c->repo))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         int k = oxl_index_lookup(c->index, path, strlen(path), &old, err);
@@ -178,6 +191,7 @@ int oxl_changes_begin(struct oxl_changes *c, struct oxl_repo *r, struct oxl_erro
         k = oxl_put_begin(c->objects, &c->put, err);
         if (k < 0)
                 return k;
+        oxl_put_set_tick(c->put, tick, c);
         uint64_t packed = r->settings.pack_threshold;
         c->read_ahead_below = packed < OXL_INTAKE_FILE_MAX ? packed : OXL_INTAKE_FILE_MAX;
         return oxl_intake_new(r->format.blob_algo, r->options.cancel, store_read, c, &c->intake, err);

@@ -19,7 +19,8 @@ struct oxl_changes {
         struct oxl_intake *intake; /* files on their way into `put` and `edit` */
         uint64_t read_ahead_below; /* bytes; larger ones are loose, or too large to wait in memory */
         struct oxl_add_result count;
-        uint64_t looked_at; /* paths, for progress */
+        uint64_t looked_at;   /* paths, for progress */
+        uint64_t ahead_bytes; /* of the large file that is being stored, for progress */
 };
 #define OXL_CHANGES_INIT { 0 }
 

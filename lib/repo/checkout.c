@@ -86,9 +86,18 @@ int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err)
         return k;
 }
 
+struct filling {
+        struct oxl_checkout *c;
+        struct oxl_stage *stage;
+};
+
 static int to_stage(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
 {
-        return bytes ? oxl_stage_write(ctx, bytes, n, err) : oxl_stage_skip(ctx, n, err);
+        const struct filling *f = ctx;
+        f->c->part_bytes += n;
+        oxl_repo_progress(f->c->repo, f->c->phase, f->c->files, f->c->total, f->c->bytes + f->c->part_bytes,
+                          f->c->total_bytes);
+        return bytes ? oxl_stage_write(f->stage, bytes, n, err) : oxl_stage_skip(f->stage, n, err);
 }
 
 static int fill_stage(struct oxl_checkout *c, const struct oxl_tree_item *item, const char *dir, const char *name,
@@ -105,7 +114,9 @@ static int fill_stage(struct oxl_checkout *c, const struct oxl_tree_item *item, 
         int k = oxl_stage_open(c->dest.durable, dir, name, flags, ret, err);
         if (k < 0)
                 return k;
-        k = oxl_objects_stream(c->objects, &item->id, to_stage, *ret, c->repo->options.cancel, err);
+        struct filling filling = { c, *ret };
+        c->part_bytes = 0;
+        k = oxl_objects_stream(c->objects, &item->id, to_stage, &filling, c->repo->options.cancel, err);
         if (k < 0) {
                 oxl_stage_free(*ret);
                 *ret = NULL;
@@ -159,7 +170,8 @@ int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item,
         c->batch[c->pending++] = (struct oxl_checkout_item){ stage, target, absent };
         c->files++;
         c->bytes += item->size;
-        oxl_repo_progress(c->repo, c->phase, c->files, c->total, c->bytes, 0);
+        c->part_bytes = 0;
+        oxl_repo_progress(c->repo, c->phase, c->files, c->total, c->bytes, c->total_bytes);
         return c->pending == OXL_CHECKOUT_BATCH ? oxl_checkout_flush(c, err) : 0;
 }
 

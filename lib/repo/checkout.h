@@ -31,6 +31,8 @@ struct oxl_checkout {
         struct oxl_destination dest;
         const char *phase;       /* for progress: "restoring" */
         uint64_t total;          /* files to be written, 0: not known */
+        uint64_t total_bytes;    /* their bytes; 0: not known */
+        uint64_t part_bytes;     /* of the file that is being written, for progress */
         uint64_t files, bytes;   /* written */
         uint64_t kept;           /* blobs stored of files that are replaced */
         struct oxl_put *put;     /* they go here; NULL until the first */

@@ -93,7 +93,9 @@ static int report_items(void *ctx, const struct oxl_tree_item *a, const struct o
                 old = (struct oxl_state){ a->kind, a->size, a->id };
         if (b)
                 new_ = (struct oxl_state){ b->kind, b->size, b->id };
-        return report(ctx, a ? a->path : b->path, &old, &new_, oxl_digest_equal(&old.id, &new_.id), err);
+        const struct oxl_tree_item *either = a ? a : b;
+        OXL_ASSERT(either);
+        return report(ctx, either->path, &old, &new_, oxl_digest_equal(&old.id, &new_.id), err);
 }
 
 static int compare_commits(struct diff *d, const char *old, const char *new_, struct oxl_error *err)

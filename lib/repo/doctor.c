@@ -340,7 +340,6 @@ static int look(struct doctor *d, int fd, const char *dir, struct oxl_error *err
 {
         struct statfs fs;
         struct utsname system;
-        int major = 0, minor = 0;
         if (oxl_sys->fstatfs(fd, &fs) < 0)
                 return OXL_FAIL_OS(err, FILE_STAT, dir);
         name_file_system((uint32_t)fs.f_type, d->result->file_system);
@@ -348,8 +347,12 @@ static int look(struct doctor *d, int fd, const char *dir, struct oxl_error *err
         d->result->free_bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
         d->result->total_bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
         d->kind_known = oxl_fs_kind(fd, &d->kind) == 0;
-        if (oxl_sys->uname(&system) == 0 && sscanf(system.release, "%d.%d", &major, &minor) == 2)
+        if (oxl_sys->uname(&system) == 0) {
+                char *end;
+                long major = strtol(system.release, &end, 10);
+                long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
                 d->syncfs_reports = works(d, OXL_TRIAL_SYNCFS) && (major > 5 || (major == 5 && minor >= 8));
+        }
         d->sqlite = oxl_journal_sqlite(&d->sqlite_safe);
         d->descriptors = sysconf(_SC_OPEN_MAX);
         return 0;

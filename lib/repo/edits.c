@@ -162,6 +162,13 @@ void oxl_edits_record_done(struct oxl_edits_record *r)
         *r = (struct oxl_edits_record)OXL_EDITS_RECORD_INIT;
 }
 
+static struct oxl_edits_record take_record(struct oxl_edits_record *r)
+{
+        struct oxl_edits_record taken = *r;
+        *r = (struct oxl_edits_record)OXL_EDITS_RECORD_INIT;
+        return taken;
+}
+
 void oxl_edits_writer_done(struct oxl_edits_writer *w)
 {
         oxl_buf_done(&w->bytes);
@@ -231,8 +238,7 @@ int oxl_edits_write_end(struct oxl_edits_writer *w, struct oxl_edits_record *ret
                 if (w->bytes.len > 0)
                         oxl_hex_encode(w->bytes.data, w->bytes.len, w->record.hex);
         }
-        *ret = w->record;
-        w->record = (struct oxl_edits_record)OXL_EDITS_RECORD_INIT;
+        *ret = take_record(&w->record);
         return 0;
 }
 
@@ -386,7 +392,6 @@ int oxl_edits_record_get(const struct oxl_json *j, enum oxl_algo blob_algo, stru
                 if (r.n_blobs == 0)
                         return damaged(err);
         }
-        *ret = r;
-        r = (struct oxl_edits_record)OXL_EDITS_RECORD_INIT;
+        *ret = take_record(&r);
         return 0;
 }

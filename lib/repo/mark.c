@@ -165,7 +165,7 @@ static int follow_tree(struct oxl_marks *m, const struct oxl_digest *id, struct 
 static void say_progress(struct oxl_marks *m)
 {
         uint64_t nodes = m->nodes.ids.len / OXL_DIGEST_BYTES;
-        if (nodes < m->said + 256)
+        if (nodes == m->said)
                 return;
         m->said = nodes;
         oxl_repo_progress(m->repo, "marking", oxl_marks_count(m), 0, 0, 0);
@@ -340,9 +340,8 @@ static int keep_text(struct oxl_marks *m, const char *text, struct oxl_error *er
 {
         struct oxl_digest id;
         int k = 0;
-        if (text && oxl_digest_parse(OXL_ALGO_BLAKE3, text, &id))
-                k = set_add(&m->kept, &id, err);
-        else if (text && oxl_digest_parse(m->repo->format.blob_algo, text, &id))
+        if (text && (oxl_digest_parse(OXL_ALGO_BLAKE3, text, &id) ||
+                     oxl_digest_parse(m->repo->format.blob_algo, text, &id)))
                 k = set_add(&m->kept, &id, err);
         return k < 0 ? k : 0;
 }

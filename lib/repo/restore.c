@@ -108,6 +108,7 @@ static int check_item(struct restore *rs, const struct oxl_tree_item *item, stru
                 return 0;
         }
         rs->out.total++;
+        rs->out.total_bytes += item->size;
         if (state != OXL_DEST_CHANGED)
                 return 0;
         if (!rs->spec.force)

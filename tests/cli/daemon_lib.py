@@ -102,14 +102,16 @@ class Daemon:
         self.log, self.heard = queue.Queue(), []
         self.process = subprocess.Popen(self.command, stderr=subprocess.PIPE, env={**os.environ, **self.env},
                                         start_new_session=True)
-        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        # Of this process: a worker of one that was killed may still hold the old pipe.
+        self.reader = threading.Thread(target=self.read_log, args=(self.process.stderr, self.log), daemon=True)
         self.reader.start()
         self.wait_log(", socket ")
 
-    def read_log(self):
-        for line in self.process.stderr:
-            self.log.put(line.decode("utf-8", "replace").rstrip("\n"))
-        self.log.put(None)
+    @staticmethod
+    def read_log(pipe, log):
+        for line in pipe:
+            log.put(line.decode("utf-8", "replace").rstrip("\n"))
+        log.put(None)
 
     def wait_log(self, text):
         while True:

@@ -81,7 +81,8 @@ while [ $i -lt 70 ]; do
         ox add "f$i"
         ox commit -m "$i"
 done
-[ "$(find .oxen-lite/versions/packs -name '*.pack' | wc -l)" -le 40 ] || fail "$(ls .oxen-lite/versions/packs | wc -l) packs"
+packs=$(find .oxen-lite/versions/packs -name '*.pack' | wc -l)
+[ "$packs" -le 40 ] || fail "$packs packs"
 json gc
 is "int(d['packs_after']) <= 30" "d['blobs']['files'] == '0'"
 fsck_clean

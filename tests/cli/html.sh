@@ -18,7 +18,7 @@ ox config pack_threshold 65536
 ox fsck --html ../empty.html
 page ../empty.html Healthy "Nothing is stored yet." "$hostile"
 
-name=$(printf '</title><script>alert(2)</script>\033[31m\nx\377')
+name=$(printf '"><script>alert(2)<!--&amp;\033[31m\nx\377')
 head -c 100000 /dev/urandom >"$name"
 head -c 200000 /dev/urandom >other
 echo small >small
@@ -61,7 +61,7 @@ found = json.load(open(sys.argv[2]))["findings"]
 for f in found:
     for part in (f["id"], f["slug"], f["remedy"], f["severity"], f["object"] or ""):
         assert part in text, part
-assert "</title><script>alert(2)</script>\\x1b[31m\\x0ax\\xff" in text, text
+assert '"><script>alert(2)<!--&amp;\\x1b[31m\\x0ax\\xff' in text, text
 assert page.squares.count("k10") > 50, "the damaged file is not marked"
 assert "versions/files/" in text and "damaged: versions/files/" in text
 END
