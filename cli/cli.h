@@ -124,9 +124,9 @@ extern const struct option_row global_options[];
 /* NULL: no such command. */
 const struct command *command_find(const char *name);
 
-command_fn cmd_add, cmd_branch, cmd_cat, cmd_commit, cmd_config, cmd_copy, cmd_daemon, cmd_doctor, cmd_health, cmd_why, cmd_diff, cmd_op, cmd_rm, cmd_switch, cmd_tag, cmd_undo,
-        cmd_fsck, cmd_gc, cmd_help, cmd_init, cmd_log, cmd_ls, cmd_recover,
-        cmd_restore, cmd_show, cmd_status, cmd_sweep, cmd_version;
+command_fn cmd_add, cmd_branch, cmd_cat, cmd_commit, cmd_config, cmd_copy, cmd_daemon, cmd_doctor, cmd_health, cmd_why,
+        cmd_diff, cmd_op, cmd_rm, cmd_switch, cmd_tag, cmd_undo, cmd_fsck, cmd_gc, cmd_help, cmd_init, cmd_log, cmd_ls,
+        cmd_recover, cmd_restore, cmd_show, cmd_status, cmd_sweep, cmd_version;
 
 /* --- one run ------------------------------------------------------------------------------------------------------ */
 
@@ -172,10 +172,10 @@ struct cli {
         struct oxl_json *recovered; /* array; NULL: nothing was recovered */
         struct json_out js;
         struct progress progress;
-        char usage[512]; /* what is wrong with the command line; "" when nothing is */
-        int out_errno;   /* first failed write to stdout; 0: none */
+        char usage[512];              /* what is wrong with the command line; "" when nothing is */
+        int out_errno;                /* first failed write to stdout; 0: none */
         void (*after)(struct cli *c); /* once what was done is acknowledged and the reader has it; may be NULL */
-        int exit;        /* exit code that the command chose itself (fsck); < 0: by the error */
+        int exit;                     /* exit code that the command chose itself (fsck); < 0: by the error */
 };
 
 /* Was it given? The last value given; NULL when not. Values in turn: start with *pos = 0; NULL at the end. */

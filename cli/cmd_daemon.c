@@ -28,7 +28,7 @@ static const struct verb {
 } verbs[] = {
         { "status", 0, 1, "repository" }, { "findings", 1, 1, "repository" }, { "pause", 0, 1, "repository" },
         { "resume", 0, 1, "repository" }, { "scrub", 1, 1, "repository" },    { "limit", 1, 1, "rate" },
-        { "reload", 0, 0, NULL },          { "report", 0, 0, NULL },
+        { "reload", 0, 0, NULL },         { "report", 0, 0, NULL },
 };
 
 struct connection {

@@ -147,7 +147,8 @@ static void findings(struct html *h, const struct oxl_json *answer, uint64_t tot
 static void tiles(struct html *h, const struct oxl_json *row)
 {
         const struct oxl_json *coverage = oxl_json_get(row, "coverage");
-        uint64_t all = number(coverage, "bytes"), good = number(coverage, "verified_bytes"), n = number(row, "findings");
+        uint64_t all = number(coverage, "bytes"), good = number(coverage, "verified_bytes"),
+                 n = number(row, "findings");
         char a[SIZE_TEXT], more[96], value[32];
 
         html_tiles(h, true);
@@ -240,9 +241,13 @@ static void glance(struct html *h, const struct daemon_html *d)
         (void)snprintf(more, sizeof more, "%llu repositor%s: %llu with findings, %llu late, %llu not known",
                        (unsigned long long)d->repositories, d->repositories == 1 ? "y" : "ies",
                        (unsigned long long)d->damaged, (unsigned long long)d->late, (unsigned long long)d->unknown);
-        html_verdict(h, d->damaged ? HTML_BAD : d->late ? HTML_WARN : d->unknown ? HTML_IDLE : HTML_GOOD,
-                     d->damaged ? "Findings are open"
-                     : d->late  ? "A contract is not kept"
+        html_verdict(h,
+                     d->damaged   ? HTML_BAD
+                     : d->late    ? HTML_WARN
+                     : d->unknown ? HTML_IDLE
+                                  : HTML_GOOD,
+                     d->damaged   ? "Findings are open"
+                     : d->late    ? "A contract is not kept"
                      : d->unknown ? "Not all is known yet"
                                   : "All contracts are kept, and nothing is damaged",
                      more);

@@ -11,8 +11,8 @@ struct daemon_html {
 };
 
 void daemon_html_done(struct daemon_html *d);
-/* @row: of "repositories"; @findings: that repository's answer, NULL: it has none. NOMEM. */
-int daemon_html_add(struct daemon_html *d, const struct oxl_json *row, const struct oxl_json *findings,
+/* @row: of "repositories"; @answer: that repository's, to findings; NULL: it has none. NOMEM. */
+int daemon_html_add(struct daemon_html *d, const struct oxl_json *row, const struct oxl_json *answer,
                     struct oxl_error *err);
 int daemon_html_write(const struct daemon_html *d, const struct oxl_json *status, const char *file,
                       struct oxl_error *err);

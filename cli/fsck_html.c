@@ -48,14 +48,22 @@ int fsck_html_add(struct fsck_html *f, const struct oxl_finding *x, struct oxl_e
 {
         enum oxl_severity severity = oxl_problem_severity(x->problem);
         const struct html_finding row = {
-                .severity = fsck_severity_text(severity), .slug = oxl_problem_slug(x->problem),
-                .message = oxl_problem_text(x->problem),  .path = x->path,
-                .id = x->id,                              .verdict = x->verdict,
-                .object = x->object,                      .expected = x->expected,
-                .actual = x->actual,                      .detail = x->detail,
-                .cost = oxl_problem_cost(x->problem),     .remedy = x->remedy,
-                .error = x->os ? strerror(x->os) : NULL,  .affects = x->affects,
-                .n_affects = x->n_affects,                .affects_total = x->affects_total,
+                .severity = fsck_severity_text(severity),
+                .slug = oxl_problem_slug(x->problem),
+                .message = oxl_problem_text(x->problem),
+                .path = x->path,
+                .id = x->id,
+                .verdict = x->verdict,
+                .object = x->object,
+                .expected = x->expected,
+                .actual = x->actual,
+                .detail = x->detail,
+                .cost = oxl_problem_cost(x->problem),
+                .remedy = x->remedy,
+                .error = x->os ? strerror(x->os) : NULL,
+                .affects = x->affects,
+                .n_affects = x->n_affects,
+                .affects_total = x->affects_total,
                 .repaired = x->repaired,
         };
 
@@ -135,8 +143,9 @@ static int hear_finding(void *ctx, const struct oxl_health_finding *x, struct ox
 
 static void verdict(struct html *h, const struct fsck_html *f, const struct oxl_check_result *done, int status)
 {
-        const char *more = status & FSCK_UNCHECKED ? "Not everything could be read; what could not be read is listed below."
-                                                   : NULL;
+        const char *more = status & FSCK_UNCHECKED
+                                   ? "Not everything could be read; what could not be read is listed below."
+                                   : NULL;
 
         if (f->worst == OXL_SEVERITY_LOSS)
                 html_verdict(h, HTML_BAD, "Committed content is damaged or missing", more);
@@ -149,7 +158,8 @@ static void verdict(struct html *h, const struct fsck_html *f, const struct oxl_
         else if (done->pending)
                 html_verdict(h, HTML_WARN, "An interrupted operation waits to be finished", "Next: oxen-lite recover");
         else if (!done->extent.complete)
-                html_verdict(h, HTML_WARN, "Nothing is wrong in the part that was read", "This check was limited by its options.");
+                html_verdict(h, HTML_WARN, "Nothing is wrong in the part that was read",
+                             "This check was limited by its options.");
         else
                 html_verdict(h, HTML_GOOD, "Healthy", "Every stored byte was read, and nothing is wrong.");
 }
@@ -189,7 +199,8 @@ static void findings(struct html *h, const struct fsck_html *f)
                 html_add(h, "<p>None.</p>\n");
         html_append(h, &f->findings);
         if (f->more)
-                html_addf(h, "<p>And %llu more: <code>oxen-lite fsck --json</code> lists all.</p>\n", (unsigned long long)f->more);
+                html_addf(h, "<p>And %llu more: <code>oxen-lite fsck --json</code> lists all.</p>\n",
+                          (unsigned long long)f->more);
         html_add(h, "</section>\n");
 }
 
@@ -208,9 +219,11 @@ static void history(struct html *h, const struct seen *s, const struct oxl_scrub
         html_add(h, "</dl>\n");
         html_days(h, &s->map);
         if (s->n_recorded) {
-                html_add(h, "<h3>Recorded and not settled</h3>\n<table>\n<thead><tr><th scope=\"col\">Problem</th>"
-                            "<th scope=\"col\">File</th><th scope=\"col\">First seen</th><th scope=\"col\">Last seen</th></tr>"
-                            "</thead>\n<tbody>\n");
+                html_add(
+                        h,
+                        "<h3>Recorded and not settled</h3>\n<table>\n<thead><tr><th scope=\"col\">Problem</th>"
+                        "<th scope=\"col\">File</th><th scope=\"col\">First seen</th><th scope=\"col\">Last seen</th></tr>"
+                        "</thead>\n<tbody>\n");
                 html_append(h, &s->recorded);
                 html_add(h, "</tbody>\n</table>\n");
         }
@@ -232,9 +245,11 @@ static void map_and_history(struct html *h, struct fsck_html *f, struct cli *c, 
         progress_erase(c);
         html_add(h, "<section>\n<h2>Stored bytes by their last verification</h2>\n");
         if (r == 0) {
-                html_map(h, &s.map, s.whole ? "This check read everything. One cell is an equal share of the stored bytes."
-                                            : "As recorded, with the damage that this check saw. One cell is an equal share of the "
-                                              "stored bytes.");
+                html_map(
+                        h, &s.map,
+                        s.whole ? "This check read everything. One cell is an equal share of the stored bytes."
+                                : "As recorded, with the damage that this check saw. One cell is an equal share of the "
+                                  "stored bytes.");
         } else {
                 cleanup_free char *text = errors_text(c, &why);
                 html_add(h, "<p>The map cannot be drawn: ");
@@ -264,8 +279,8 @@ static char *repository_name(struct cli *c)
         return name;
 }
 
-int fsck_html_write(struct fsck_html *f, struct cli *c, const char *file, const struct oxl_check_result *done, int status,
-                    struct oxl_error *err)
+int fsck_html_write(struct fsck_html *f, struct cli *c, const char *file, const struct oxl_check_result *done,
+                    int status, struct oxl_error *err)
 {
         cleanup(html_done) struct html h = { 0 };
         cleanup_free char *name = repository_name(c);

@@ -21,8 +21,8 @@ struct fsck_html {
 
 void fsck_html_done(struct fsck_html *f);
 /* NOMEM. */
-int fsck_html_add(struct fsck_html *f, const struct oxl_finding *finding, struct oxl_error *err);
-int fsck_html_write(struct fsck_html *f, struct cli *c, const char *file, const struct oxl_check_result *done, int status,
-                    struct oxl_error *err);
+int fsck_html_add(struct fsck_html *f, const struct oxl_finding *x, struct oxl_error *err);
+int fsck_html_write(struct fsck_html *f, struct cli *c, const char *file, const struct oxl_check_result *done,
+                    int status, struct oxl_error *err);
 
 #endif

@@ -17,11 +17,12 @@ void html_begin(struct html *h, const char *title, const char *what)
 
         if (gethostname(host, sizeof host - 1) < 0)
                 host[0] = '\0';
-        html_add(h, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-                    "<meta http-equiv=\"Content-Security-Policy\" "
-                    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
-                    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-                    "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>");
+        html_add(h,
+                 "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+                 "<meta http-equiv=\"Content-Security-Policy\" "
+                 "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                 "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">\n<title>");
         html_text(h, title);
         html_add(h, "</title>\n<style>\n");
         for (const char *const *line = html_style; *line; line++)
@@ -43,7 +44,9 @@ void html_end(struct html *h)
 
 /* --- glance ------------------------------------------------------------------------------------------------------------- */
 
-static const char *const classes[] = { [HTML_GOOD] = "good", [HTML_WARN] = "warn", [HTML_BAD] = "bad", [HTML_IDLE] = "idle" };
+static const char *const classes[] = {
+        [HTML_GOOD] = "good", [HTML_WARN] = "warn", [HTML_BAD] = "bad", [HTML_IDLE] = "idle"
+};
 
 void html_verdict(struct html *h, enum html_state state, const char *sentence, const char *more)
 {
@@ -54,8 +57,10 @@ void html_verdict(struct html *h, enum html_state state, const char *sentence, c
                 [HTML_IDLE] = "<path d=\"M7 12h10\"/>",
         };
 
-        html_addf(h, "<p class=\"verdict %s\"><svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" "
-                     "r=\"11\"/>%s</svg><span><strong>", classes[state], marks[state]);
+        html_addf(h,
+                  "<p class=\"verdict %s\"><svg viewBox=\"0 0 24 24\" aria-hidden=\"true\"><circle cx=\"12\" cy=\"12\" "
+                  "r=\"11\"/>%s</svg><span><strong>",
+                  classes[state], marks[state]);
         html_text(h, sentence);
         html_add(h, "</strong>");
         if (more && *more) {
@@ -110,13 +115,14 @@ static void kind_words(enum health_kind kind, uint32_t days, char *buf, size_t s
         if (kind == HEALTH_AGE)
                 (void)snprintf(buf, size, "verified within %.3g days", step);
         else
-                (void)snprintf(buf, size, "verified %.3g to %.3g days ago", step * (double)kind, step * (double)(kind + 1));
+                (void)snprintf(buf, size, "verified %.3g to %.3g days ago", step * (double)kind,
+                               step * (double)(kind + 1));
 }
 
 static void square(struct html *h, enum health_kind kind, size_t x, size_t y)
 {
-        html_addf(h, "<rect class=\"k%d\" x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" rx=\"1.5\"/>", (int)kind, x, y, SQUARE,
-                  SQUARE);
+        html_addf(h, "<rect class=\"k%d\" x=\"%zu\" y=\"%zu\" width=\"%d\" height=\"%d\" rx=\"1.5\"/>", (int)kind, x, y,
+                  SQUARE, SQUARE);
         if (kind == HEALTH_DAMAGED)
                 html_addf(h, "<path class=\"cross\" d=\"M%zu.5 %zu.5l4 4m0-4l-4 4\"/>", x + 2, y + 2);
         else if (kind == HEALTH_NEVER)
@@ -156,8 +162,9 @@ static void legend(struct html *h, const struct health_map *m)
                 sums[m->files[i].kind].files++;
                 sums[m->files[i].kind].bytes += m->files[i].size;
         }
-        html_add(h, "<table class=\"legend\">\n<thead><tr><th scope=\"col\">Last verification</th>"
-                    "<th scope=\"col\" class=\"n\">Bytes</th></tr></thead>\n<tbody>\n");
+        html_add(h,
+                 "<table class=\"legend\">\n<thead><tr><th scope=\"col\">Last verification</th>"
+                 "<th scope=\"col\" class=\"n\">Bytes</th></tr></thead>\n<tbody>\n");
         for (int k = 0; k < HEALTH_KINDS; k++) {
                 kind_words((enum health_kind)k, m->days, words, sizeof words);
                 html_addf(h, "<tr%s><th scope=\"row\"><svg viewBox=\"0 0 9 9\" aria-hidden=\"true\">",
@@ -183,9 +190,11 @@ void html_map(struct html *h, const struct health_map *m, const char *about)
         health_map_cells(m, n, cells);
         html_add(h, "<p>");
         html_text(h, about);
-        html_addf(h, "</p>\n<svg class=\"map\" role=\"img\" aria-label=\"Map of all stored bytes by their last verification; the "
-                     "table below has the sums\" viewBox=\"0 0 %d %zu\">\n",
-                  HEALTH_COLUMNS * CELL - 1, n / HEALTH_COLUMNS * CELL - 1);
+        html_addf(
+                h,
+                "</p>\n<svg class=\"map\" role=\"img\" aria-label=\"Map of all stored bytes by their last verification; the "
+                "table below has the sums\" viewBox=\"0 0 %d %zu\">\n",
+                HEALTH_COLUMNS * CELL - 1, n / HEALTH_COLUMNS * CELL - 1);
         for (size_t i = 0; i < n; i++)
                 draw_cell(h, m, &cells[i], i);
         html_add(h, "</svg>\n");
@@ -212,19 +221,23 @@ void html_days(struct html *h, const struct health_map *m)
                 most = days[i] > most ? days[i] : most;
         if (most == 0)
                 return;
-        html_addf(h, "<figure><figcaption>Bytes by the day of their last verification, the last %d days; the highest bar is %s."
-                     "</figcaption>\n<svg class=\"days\" role=\"img\" aria-label=\"Bytes by the day of their last verification\" "
-                     "viewBox=\"0 0 %d %d\">\n",
-                  HEALTH_DAYS, size_text(most, size), HEALTH_DAYS * (BAR + BAR_GAP) - BAR_GAP, BAR_HEIGHT + 2);
+        html_addf(
+                h,
+                "<figure><figcaption>Bytes by the day of their last verification, the last %d days; the highest bar is %s."
+                "</figcaption>\n<svg class=\"days\" role=\"img\" aria-label=\"Bytes by the day of their last verification\" "
+                "viewBox=\"0 0 %d %d\">\n",
+                HEALTH_DAYS, size_text(most, size), HEALTH_DAYS * (BAR + BAR_GAP) - BAR_GAP, BAR_HEIGHT + 2);
         for (int i = 0; i < HEALTH_DAYS; i++) {
                 double high = (double)days[i] / (double)most * BAR_HEIGHT;
                 high = days[i] ? high < 2 ? 2 : high : 0;
                 when[0] = '\0';
                 (void)time_text(TIME_ISO, (today - i) * 86400, 0, when);
-                html_addf(h, "<g><title>%.10s: %s</title><rect class=\"base\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"1\"/>"
-                             "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\"/></g>\n",
-                          when, days[i] ? size_text(days[i], size) : "nothing", (HEALTH_DAYS - 1 - i) * (BAR + BAR_GAP),
-                          BAR_HEIGHT + 1, BAR, (HEALTH_DAYS - 1 - i) * (BAR + BAR_GAP), BAR_HEIGHT - high, BAR, high);
+                html_addf(
+                        h,
+                        "<g><title>%.10s: %s</title><rect class=\"base\" x=\"%d\" y=\"%d\" width=\"%d\" height=\"1\"/>"
+                        "<rect x=\"%d\" y=\"%.1f\" width=\"%d\" height=\"%.1f\"/></g>\n",
+                        when, days[i] ? size_text(days[i], size) : "nothing", (HEALTH_DAYS - 1 - i) * (BAR + BAR_GAP),
+                        BAR_HEIGHT + 1, BAR, (HEALTH_DAYS - 1 - i) * (BAR + BAR_GAP), BAR_HEIGHT - high, BAR, high);
         }
         html_add(h, "</svg>\n<div class=\"axis\"><span>");
         html_addf(h, "%.10s</span><span>", time_text(TIME_ISO, (today - HEALTH_DAYS + 1) * 86400, 0, when));

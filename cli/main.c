@@ -116,7 +116,8 @@ static const struct option_row rm_options[] = {
         { 0 },
 };
 static const struct option_row show_options[] = {
-        { OPT_VERIFY, 0, "verify", NULL, "read the commit, its folders and all its content, and say whether it is good" },
+        { OPT_VERIFY, 0, "verify", NULL,
+          "read the commit, its folders and all its content, and say whether it is good" },
         { 0 },
 };
 static const struct option_row switch_options[] = {
@@ -239,7 +240,8 @@ const struct command commands[] = {
           "for rm and switch the files too. Files with changes are stored first. An undo can be undone.",
           "oxen-lite undo" },
         { "version", cmd_version, 0, 0, 0, NULL, "", "show the version", NULL, "oxen-lite version" },
-        { "why", cmd_why, COMMAND_REPO, 1, 1, NULL, "ID|PATH", "say what keeps an object or a path, and where it is stored",
+        { "why", cmd_why, COMMAND_REPO, 1, 1, NULL, "ID|PATH",
+          "say what keeps an object or a path, and where it is stored",
           "ID: of a commit, or of what oxen-lite ls shows; 8 digits or more. Branches and tags that lead to it, commits (newest\n"
           "and oldest of a run that has it at that path), what is staged, operations that can be undone, quarantine, trash.",
           "oxen-lite why data/train.csv" },

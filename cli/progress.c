@@ -33,8 +33,8 @@ void progress_setup(struct cli *c, bool wanted)
 
         c->progress.enabled = wanted && isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
         c->progress.started_ms = now_ms();
-        c->progress.delay_ms = delay && cli_number(delay, DELAY_SECONDS_MAX, &seconds) ? (int64_t)seconds * 1000
-                                                                                         : DELAY_MS;
+        c->progress.delay_ms =
+                delay && cli_number(delay, DELAY_SECONDS_MAX, &seconds) ? (int64_t)seconds * 1000 : DELAY_MS;
 }
 
 void progress_erase(struct cli *c)

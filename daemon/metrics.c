@@ -191,8 +191,7 @@ void metrics_write(struct daemon *d, struct evbuffer *to)
         head(to, "oxen_lite_paused", "gauge", "1: scrubbing is paused everywhere.");
         (void)evbuffer_add_printf(to, "oxen_lite_paused %d\n", d->state.paused);
         head(to, "oxen_lite_start_timestamp_seconds", "gauge", "When the daemon started.");
-        (void)evbuffer_add_printf(to, "oxen_lite_start_timestamp_seconds %.17g\n",
-                                  (double)d->started_ns / 1e9);
+        (void)evbuffer_add_printf(to, "oxen_lite_start_timestamp_seconds %.17g\n", (double)d->started_ns / 1e9);
         head(to, "oxen_lite_up", "gauge", "1: the daemon runs; 0: it has stopped in order.");
         (void)evbuffer_add_printf(to, "oxen_lite_up %d\n", !d->stopping);
 }

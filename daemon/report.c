@@ -121,8 +121,7 @@ static struct finding *find_finding(struct findings *list, const char *id)
 /* Takes what @f owns, when there is room. */
 static bool append(struct findings *list, const struct finding *f)
 {
-        struct finding *items =
-                list->n < FINDINGS_MAX ? realloc(list->items, (list->n + 1) * sizeof *items) : NULL;
+        struct finding *items = list->n < FINDINGS_MAX ? realloc(list->items, (list->n + 1) * sizeof *items) : NULL;
 
         if (!items)
                 return false;
@@ -380,13 +379,12 @@ bool report_line(struct repository *r, enum job_kind kind, struct report *p, con
                 void (*fn)(struct line *l);
                 bool quiet; /* changes nothing that is shown */
         } events[] = {
-                { "alive", on_alive, true },      { "recovered", on_recovered, false },
-                { "temp", on_temp, true },        { "swept", on_swept, false },
-                { "recorded", on_recorded, true },
-                { "status", on_status, false },   { "progress", on_progress, false },
-                { "finding", on_finding, false }, { "repaired", on_repaired, false },
-                { "notice", on_notice, true },    { "done", on_done, false },
-                { "failed", on_failed, false },
+                { "alive", on_alive, true },        { "recovered", on_recovered, false },
+                { "temp", on_temp, true },          { "swept", on_swept, false },
+                { "recorded", on_recorded, true },  { "status", on_status, false },
+                { "progress", on_progress, false }, { "finding", on_finding, false },
+                { "repaired", on_repaired, false }, { "notice", on_notice, true },
+                { "done", on_done, false },         { "failed", on_failed, false },
         };
         cleanup_json struct oxl_json *json = NULL;
 

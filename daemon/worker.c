@@ -367,9 +367,9 @@ static int on_recorded(void *ctx, const struct oxl_scrub_finding *f, struct oxl_
         struct oxl_json *json = event("recorded");
         set_text(json, "id", f->id);
         set_text(json, "slug", f->slug);
-        oxl_json_set_string(json, "severity",
-                            severity_text(problem < 0 ? OXL_SEVERITY_ERROR
-                                                      : oxl_problem_severity((enum oxl_problem)problem)));
+        oxl_json_set_string(
+                json, "severity",
+                severity_text(problem < 0 ? OXL_SEVERITY_ERROR : oxl_problem_severity((enum oxl_problem)problem)));
         set_text(json, "path", f->path);
         set_text(json, "detail", f->detail);
         say(json);

@@ -17,8 +17,8 @@ enum oxl_check_part {
         OXL_CHECK_LIST,    /* they are listed, and matched with the ledger */
 };
 
-struct oxl_check_unit { /* a pack or a loose blob */
-        const char *path;    /* relative to .oxen-lite, as in findings; borrowed; NULL: of Oxen */
+struct oxl_check_unit {   /* a pack or a loose blob */
+        const char *path; /* relative to .oxen-lite, as in findings; borrowed; NULL: of Oxen */
         uint64_t size;
         int64_t verified_ns; /* when it was judged last, good and of this size, or damaged; 0: never */
         int64_t changed_ns;  /* its ctime: since when it is there, at least */

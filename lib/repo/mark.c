@@ -340,8 +340,8 @@ static int keep_text(struct oxl_marks *m, const char *text, struct oxl_error *er
 {
         struct oxl_digest id;
         int k = 0;
-        if (text && (oxl_digest_parse(OXL_ALGO_BLAKE3, text, &id) ||
-                     oxl_digest_parse(m->repo->format.blob_algo, text, &id)))
+        if (text &&
+            (oxl_digest_parse(OXL_ALGO_BLAKE3, text, &id) || oxl_digest_parse(m->repo->format.blob_algo, text, &id)))
                 k = set_add(&m->kept, &id, err);
         return k < 0 ? k : 0;
 }

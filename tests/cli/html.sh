@@ -80,6 +80,8 @@ err_has "is something else"
 ox 16 fsck --html ..
 ox 16 fsck --html ../x.html --repair
 ox 16 fsck --html ../x.html --oxen .
+json 12 fsck --html ../report.html/x.html # 4, and 8: the report is missing
+is "len(d['findings']) >= 2" "d['result'] == 'problems'" "d['error']['code'].startswith(('dir-', 'file-'))"
 [ ! -e ../x.html ] || fail "a report although the command line was wrong"
 cp ../report.html ../before.html
 (cd .. && ox 8 fsck --html report.html)

@@ -101,8 +101,8 @@ shows(r"^marking: ", "gc", "--dry-run")
 
 # Narrow, wide, and changed on the way.
 shows("^pac", "fsck", columns=24)
-assert any("/s" in line and "left" in line for line in shows("^packs", "fsck", "--media", "--rate", "400K").lines())
-t = Terminal("fsck", "--media", "--rate", "400K", columns=90)
+assert any("/s" in line and "left" in line for line in shows("^packs", "fsck", "--media", "--rate", "1M").lines())
+t = Terminal("fsck", "--media", "--rate", "1M", columns=90)
 t.until(b" left")
 t.resize(20)
 before = len(t.said)

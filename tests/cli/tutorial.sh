@@ -10,7 +10,8 @@ mkdir "$tmp/bin"
 ln -s "$OXEN_LITE" "$tmp/bin/oxen-lite"
 PATH=$tmp/bin:$PATH
 # What it uses is in the help: each command, and each of its options.
-sed -n '/^```console/,/^```$/s/^\$ oxen-lite \([a-z]*\)\(.*\)/\1\2/p' "$SRCDIR/docs/TUTORIAL.md" >"$tmp/used"
+# shellcheck disable=SC2016
+sed -n '/^```console/,/^```$/s/^\$ oxen-lite \(-C [^ ]* \)\{0,1\}\([a-z]*\)\(.*\)/\2\3/p' "$SRCDIR/docs/TUTORIAL.md" >"$tmp/used"
 while read -r name rest; do
         ox help "$name"
         for word in $rest; do
