@@ -8,6 +8,7 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon.h"
@@ -227,6 +228,21 @@ static void end(struct daemon *d)
         util_closep(&d->state_lock);
 }
 
+static bool parse_limits(const char *text, struct daemon *d)
+{
+        char *end;
+        unsigned long client = strtoul(text, &end, 10);
+        if (end == text || *end != ':' || client == 0 || client > 99)
+                return false;
+        const char *second = end + 1;
+        unsigned long silence = strtoul(second, &end, 10);
+        if (end == second || *end || silence == 0 || silence > 9999)
+                return false;
+        d->client_seconds = (unsigned)client;
+        d->silence_seconds = (unsigned)silence;
+        return true;
+}
+
 static int serve(const struct options *o)
 {
         struct daemon d = {
@@ -238,7 +254,7 @@ static int serve(const struct options *o)
                 .state_lock = -1,
         };
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
-        if (o->limits && sscanf(o->limits, "%2u:%4u", &d.client_seconds, &d.silence_seconds) != 2)
+        if (o->limits && !parse_limits(o->limits, &d))
                 return EXIT_USAGE;
         int status = load(o->config, &d.config);
 

@@ -286,7 +286,10 @@ static void serve(struct client *c, const struct request *q)
         case REQUEST_PAUSE:
         case REQUEST_RESUME:
         case REQUEST_LIMIT: change_state(c, q, r ? r->path : NULL); break;
-        case REQUEST_SCRUB: scrub_now(c, r); break;
+        case REQUEST_SCRUB:
+                if (r) /* the parser demands one */
+                        scrub_now(c, r);
+                break;
         case REQUEST_RELOAD: reload(c); break;
         case REQUEST_KINDS: break;
         }
@@ -607,8 +610,7 @@ static int bind_socket(struct server *s, int *ret, struct oxl_error *err)
         s->ours = true;
         s->device = st.st_dev;
         s->inode = st.st_ino;
-        *ret = fd;
-        fd = -1;
+        *ret = util_take_fd(&fd);
         return 0;
 }
 

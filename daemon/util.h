@@ -33,6 +33,12 @@ static inline void util_closep(int *fd)
         errno = keep;
 }
 #define cleanup_fd cleanup(util_closep)
+static inline int util_take_fd(int *fd)
+{
+        int taken = *fd;
+        *fd = -1;
+        return taken;
+}
 
 struct oxl_json;
 void util_json_freep(struct oxl_json **j);

@@ -40,7 +40,8 @@ static void text_of(const struct oxl_digest *d, bool block, char ret[OXL_DIGEST_
 static bool stat_shown(const struct oxl_oxen *x, const char *path, struct stat *ret)
 {
         size_t n = x->shown ? strlen(x->shown) : 0;
-        bool below = x->store_fd >= 0 && x->shown && strncmp(path, x->shown, n) == 0 && (n == 0 || path[n] == '/' || !path[n]);
+        bool below = x->store_fd >= 0 && x->shown && strncmp(path, x->shown, n) == 0 &&
+                     (n == 0 || path[n] == '/' || !path[n]);
         if (!below)
                 return x->repo_fd >= 0 && path[0] && oxl_fd_stat_at(x->repo_fd, path, ret) == 0;
         path += n + (n > 0 && path[n] == '/');

@@ -30,8 +30,9 @@ struct oxl_settings {
         uint64_t pack_threshold;
         bool reflink;
         uint64_t keep_days; /* gc.keep_days */
-        bool has_pack_threshold, has_reflink, has_keep_days; /* written in config.json, even when equal to the default */
-        char *user_name, *user_email;         /* owned; NULL: unset */
+        bool has_pack_threshold, has_reflink,
+                has_keep_days;        /* written in config.json, even when equal to the default */
+        char *user_name, *user_email; /* owned; NULL: unset */
 };
 
 struct oxl_format {

@@ -5,7 +5,9 @@
  * A bucket of a quarter of a second: bytes are paid for after they were read, at the rate of that moment; a read waits until all
  * before it are paid. So no span of time has more than its share, a quarter of a second's and one read's.
  * The rate is what keeps the contract, at least the minimum, at most the cap, times a factor. Once a second the factor is halved
- * while the machine is under I/O pressure or our own reads are slow, else it grows by a sixteenth.
+ * while the machine is under I/O pressure or our own reads are slow, else it grows by a sixteenth. The pressure of others is what the
+ * kernel tells less the time that our own reads took, which it counts as well: else an idle machine would stop us. Who backs off without a
+ * cap backs off from what was reached, not from no limit at all.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -129,13 +131,27 @@ static double io_pressure(void)
         return at ? strtod(at + strlen("avg10="), NULL) : -1;
 }
 
+/* What we read, and how long we waited for it, since the last look. Our share is smoothed as the kernel's avg10 is, but falls a
+ * little later: avg10 is renewed every two seconds only, and its delay is not to be taken for others. */
+static void sum_up(struct oxl_scrub_pace *p, int64_t now)
+{
+        double span = (double)(now - p->looked_ns), seconds = span / (double)OXL_SECOND_NS;
+        double share = 100.0 * (double)p->read_ns / span, reached = (double)p->read_bytes / seconds;
+        share = share < 100 ? share : 100;
+        p->waited += (share - p->waited) * seconds / (seconds + (share > p->waited ? 8 : 14));
+        p->top = reached > p->top ? reached : p->top;
+        p->looked_ns = now;
+        p->read_bytes = 0;
+        p->read_ns = 0;
+}
+
 static void look_at_pressure(struct oxl_scrub_pace *p, int64_t now)
 {
         if (now - p->looked_ns < OXL_SECOND_NS)
                 return;
-        p->looked_ns = now;
+        sum_up(p, now);
         bool slow = is_slow(p, now);
-        if (slow || (p->contract->pressure > 0 && io_pressure() >= p->contract->pressure))
+        if (slow || (p->contract->pressure > 0 && io_pressure() - p->waited >= p->contract->pressure))
                 p->factor = p->factor / 2 > FACTOR_MIN ? p->factor / 2 : FACTOR_MIN;
         else
                 p->factor = p->factor + FACTOR_STEP < 1 ? p->factor + FACTOR_STEP : 1;
@@ -159,6 +175,8 @@ static double allowed_rate(const struct oxl_scrub_pace *p)
         rate = rate > least ? rate : least;
         if (cap > 0 && rate > (double)cap)
                 rate = (double)cap;
+        if (p->factor < 1 && p->top > 0 && rate > p->top)
+                rate = p->top;
         rate *= p->factor;
         return rate > 1 ? rate : 1;
 }
@@ -253,6 +271,8 @@ void oxl_scrub_pace_hook(void *ctx, uint64_t bytes, int64_t latency_ns, bool med
         if (medium || !p->contract->media)
                 note_latency(p, now, latency_ns);
         p->progress.bytes += bytes;
+        p->read_bytes += bytes;
+        p->read_ns += latency_ns;
         pay(p, now, bytes);
         tell(p, now, false);
 }

@@ -67,9 +67,13 @@ struct oxl_scrub_pace {
 
         double factor;     /* of the pace; below 1 while backing off */
         int64_t free_ns;   /* monotonic: when all bytes so far are paid */
-        int64_t looked_ns; /* at the pressure */
-        int64_t told_ns;   /* progress */
-        double best_us;    /* median latency of the best minute; 0: none yet */
+        int64_t looked_ns; /* at the pressure; since then: */
+        uint64_t read_bytes;
+        int64_t read_ns; /* spent in reads */
+        double waited;   /* per cent of the last seconds that our own reads took: our part of the pressure */
+        double top;      /* bytes per second: the most that was read between two looks */
+        int64_t told_ns; /* progress */
+        double best_us;  /* median latency of the best minute; 0: none yet */
         struct oxl_pace_second seconds[OXL_PACE_SECONDS];
         struct oxl_scrub_progress progress;
 };

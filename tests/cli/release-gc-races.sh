@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# gc in a loop beside 8 writers, 2 fsck and readers: nothing acknowledged is lost, nobody sees damage. 6 rounds of each writer, 60
+# gc in a loop beside 8 writers, 2 fsck and readers: nothing acknowledged is lost, nobody sees damage. 3 rounds of each writer, 60
 # with OXL_DEEP=1. gc.keep_days is 0, so that everything that no root keeps goes at once.
 # shellcheck source=tests/cli/_lib.sh
 . "$SRCDIR/tests/cli/_lib.sh"
@@ -106,7 +106,7 @@ for commit, name, content in acked:
 assert counts["gc"] >= 2 and counts["moved"] > 0, counts
 print("release-gc-races:", counts)
 PYTHON
-python3 "$tmp/races.py" "$OXEN_LITE" "$([ "${OXL_DEEP-}" = 1 ] && echo 60 || echo 6)" || fail "races"
+python3 "$tmp/races.py" "$OXEN_LITE" "$([ "${OXL_DEEP-}" = 1 ] && echo 60 || echo 3)" || fail "races"
 fsck_clean
 ox gc
 fsck_clean

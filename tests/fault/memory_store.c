@@ -108,6 +108,26 @@ static void any_allocation_of_repair_fails(void **state)
         deny_each_allocation_of(VERBS_REPAIR);
 }
 
+static void any_allocation_of_switch_fails(void **state)
+{
+        deny_each_allocation_of(VERBS_SWITCH);
+}
+
+static void any_allocation_of_rm_fails(void **state)
+{
+        deny_each_allocation_of(VERBS_RM);
+}
+
+static void any_allocation_of_undo_fails(void **state)
+{
+        deny_each_allocation_of(VERBS_UNDO);
+}
+
+static void any_allocation_of_gc_fails(void **state)
+{
+        deny_each_allocation_of(VERBS_GC);
+}
+
 static int enter(void **state)
 {
         allocations_setup();
@@ -131,6 +151,10 @@ int main(void)
                 cmocka_unit_test_teardown(any_allocation_of_log_fails, verbs_say_round),
                 cmocka_unit_test_teardown(any_allocation_of_fsck_fails, verbs_say_round),
                 cmocka_unit_test_teardown(any_allocation_of_repair_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_allocation_of_switch_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_allocation_of_rm_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_allocation_of_undo_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_allocation_of_gc_fails, verbs_say_round),
         };
         return cmocka_run_group_tests(tests, enter, verbs_leave);
 }

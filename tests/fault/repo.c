@@ -142,6 +142,26 @@ static void any_call_of_repair_fails(void **state)
         fail_each_call_of(&verbs_subjects[VERBS_REPAIR]);
 }
 
+static void any_call_of_switch_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_SWITCH]);
+}
+
+static void any_call_of_rm_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_RM]);
+}
+
+static void any_call_of_undo_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_UNDO]);
+}
+
+static void any_call_of_gc_fails(void **state)
+{
+        fail_each_call_of(&verbs_subjects[VERBS_GC]);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -157,6 +177,10 @@ int main(void)
                 cmocka_unit_test_teardown(any_call_of_log_fails, verbs_say_round),
                 cmocka_unit_test_teardown(any_call_of_fsck_fails, verbs_say_round),
                 cmocka_unit_test_teardown(any_call_of_repair_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_switch_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_rm_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_undo_fails, verbs_say_round),
+                cmocka_unit_test_teardown(any_call_of_gc_fails, verbs_say_round),
         };
         return cmocka_run_group_tests(tests, verbs_enter, verbs_leave);
 }

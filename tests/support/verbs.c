@@ -15,7 +15,9 @@
 #include <cmocka.h>
 
 #include <oxenlite/check.h>
+#include <oxenlite/gc.h>
 #include <oxenlite/repair.h>
+#include <oxenlite/verbs.h>
 
 #include "base/cleanup.h"
 #include "objects/objects.h"
@@ -133,6 +135,71 @@ static int verb_log(struct oxl_repo *r, struct oxl_error *err)
         return oxl_repo_log(r, "HEAD", 0, ignore_commit, NULL, err);
 }
 
+static int verb_switch(struct oxl_repo *r, struct oxl_error *err)
+{
+        struct oxl_switch_result result;
+        return oxl_repo_switch(r, "other", &(struct oxl_switch_options){ 0 }, &result, err);
+}
+
+static int verb_switch_back(struct oxl_repo *r, struct oxl_error *err)
+{
+        struct oxl_switch_result result;
+        return oxl_repo_switch(r, "main", &(struct oxl_switch_options){ 0 }, &result, err);
+}
+
+static int verb_branch_other(struct oxl_repo *r, struct oxl_error *err)
+{
+        struct oxl_switch_result result;
+        return oxl_repo_switch(r, "other", &(struct oxl_switch_options){ .create = true }, &result, err);
+}
+
+static int verb_rm(struct oxl_repo *r, struct oxl_error *err)
+{
+        const char *path = "sub";
+        struct oxl_rm_result result;
+        return oxl_repo_rm(r, &path, 1, &(struct oxl_rm_options){ 0 }, &result, err);
+}
+
+static int keep_commit(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err)
+{
+        int64_t *id = ctx;
+        if (strcmp(op->verb, "commit") == 0)
+                *id = op->id;
+        return *id != 0;
+}
+
+/* The newest commit: to undo that twice is refused, where "the newest operation" would be done again. */
+static int verb_undo(struct oxl_repo *r, struct oxl_error *err)
+{
+        int64_t id = 0;
+        struct oxl_undo_result result;
+        int k = oxl_repo_operations(r, 0, keep_commit, &id, err);
+        return k < 0 ? k : oxl_repo_undo(r, id, &result, err);
+}
+
+static int ignore_item(void *ctx, const struct oxl_gc_item *item, struct oxl_error *err)
+{
+        return 0;
+}
+
+static int verb_gc(struct oxl_repo *r, struct oxl_error *err)
+{
+        struct oxl_gc_result result;
+        return oxl_gc_run(r, &(struct oxl_gc_options){ 0 }, ignore_item, NULL, &result, err);
+}
+
+static int verb_keep_nothing(struct oxl_repo *r, struct oxl_error *err)
+{
+        return oxl_repo_config_set(r, "gc.keep_days", "0", err);
+}
+
+static int verb_unstage(struct oxl_repo *r, struct oxl_error *err)
+{
+        const char *path = "";
+        uint64_t files;
+        return oxl_repo_restore_staged(r, &path, 1, NULL, &files, err);
+}
+
 /* --- those that open nothing, or more than one repository ------------------------------------------------------------ */
 
 static int init(struct oxl_error *err)
@@ -214,6 +281,38 @@ static void from_changed(void)
         from_added();
         good(verb_commit);
         shell("cd work && echo changed >b && echo y >>large && rm -r sub");
+}
+
+/* On main, beside "other" with other files. */
+static void from_branches(void)
+{
+        from_added();
+        good(verb_commit);
+        good(verb_branch_other);
+        shell("cd work && echo changed >b && echo y >>large && rm -r sub");
+        good(verb_commit_all);
+        good(verb_switch_back);
+}
+
+static void from_committed(void)
+{
+        from_added();
+        good(verb_commit);
+}
+
+static void from_two_commits(void)
+{
+        from_changed();
+        good(verb_commit_all);
+}
+
+/* A pack of blobs that nobody names any more. */
+static void from_garbage(void)
+{
+        from_changed();
+        good(verb_keep_nothing);
+        good(verb_add);
+        good(verb_unstage);
 }
 
 static unsigned renames_left;
@@ -377,6 +476,35 @@ static bool configured(void)
         return value != NULL;
 }
 
+static bool switched(void)
+{
+        bool head = committed_change();
+        assert_true(file_is("work/b", "changed\n") || file_is("work/b", "b\n"));
+        assert_true(!head || (file_is("work/b", "changed\n") && access("work/sub", F_OK) < 0));
+        return head;
+}
+
+static bool removed(void)
+{
+        return access("work/sub", F_OK) < 0;
+}
+
+static bool undone(void)
+{
+        return !committed_change();
+}
+
+static bool collected(void)
+{
+        unsigned n = 0;
+        DIR *dir = opendir("work/.oxen-lite/trash");
+        for (struct dirent *e; dir && (e = readdir(dir));)
+                n += e->d_name[0] != '.';
+        if (dir)
+                closedir(dir);
+        return n > 0;
+}
+
 static bool anything(void)
 {
         return true;
@@ -417,6 +545,23 @@ const struct subject verbs_subjects[VERBS_SUBJECTS] = {
         [VERBS_LOG] = { .name = "log", .from = from_changed, .verb = verb_log, .done = anything },
         [VERBS_FSCK] = { .name = "fsck", .from = from_changed, .whole = fsck, .done = anything },
         [VERBS_REPAIR] = { .name = "fsck --repair", .from = from_damaged, .whole = repair, .done = anything },
+        [VERBS_SWITCH] = { .name = "switch",
+                           .from = from_branches,
+                           .verb = verb_switch,
+                           .done = switched,
+                           .moves_head = true },
+        [VERBS_RM] = { .name = "rm",
+                       .from = from_committed,
+                       .verb = verb_rm,
+                       .done = removed,
+                       .again = OXL_E_PATH_NOT_FOUND },
+        [VERBS_UNDO] = { .name = "undo",
+                         .from = from_two_commits,
+                         .verb = verb_undo,
+                         .done = undone,
+                         .moves_head = true,
+                         .again = OXL_E_UNDO_REFUSED },
+        [VERBS_GC] = { .name = "gc", .from = from_garbage, .verb = verb_gc, .done = collected },
 };
 
 /* --- one round ------------------------------------------------------------------------------------------------------ */

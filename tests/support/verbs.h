@@ -27,6 +27,10 @@ enum {
         VERBS_LOG,
         VERBS_FSCK,
         VERBS_REPAIR,
+        VERBS_SWITCH,
+        VERBS_RM,
+        VERBS_UNDO,
+        VERBS_GC,
         VERBS_SUBJECTS
 };
 
