@@ -42,7 +42,7 @@ int oxl_fail(struct oxl_error *err, const struct oxl_failure *f);
 
 /* clang-tidy sees one file at a time: it learns here that a failure is negative, so that outputs are not read. */
 #ifdef __clang_analyzer__
-#define OXL_FAIL_CALL(err, ...) (-(int)(__VA_ARGS__)->code)
+#define OXL_FAIL_CALL(err, ...) ((void)(err), -(int)(__VA_ARGS__)->code)
 #else
 #define OXL_FAIL_CALL oxl_fail
 #endif
