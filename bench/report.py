@@ -84,3 +84,49 @@ def chart(results):
             '<rect width="100%" height="100%" fill="#fff"/>'
             f'<text x="8" y="14">Seconds, logarithmic, shorter is better; {escape(machine)}</text>'
             + "\n".join(parts) + "</svg>\n")
+
+
+GROWTH_COLOURS = {"commit": "#c2410c", "verify": "#7c3aed", "status": "#2563eb", "one": "#059669", "log": "#6b7280"}
+GROWTH_WORDS = {"commit": "first commit", "verify": "fsck", "status": "status, unchanged", "one": "commit of one file", "log": "log"}
+
+
+def panel(points, value, left, title):
+    """One logarithmic panel: @value(row) over the number of files, both from decade to decade."""
+    values = [value(r) for p in points for r in p["what"].values()]
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 1e-9)
+    first, last = math.log10(points[0]["files"]), math.log10(points[-1]["files"])
+    wide, tall, top = 300, 260, 50
+
+    def x(files):
+        return left + (math.log10(files) - first) / max(last - first, 1) * wide
+
+    def y(v):
+        return top + tall - (math.log10(v) - low) / max(high - low, 1) * tall
+
+    parts = [f'<text x="{left}" y="{top - 14}" class="t">{escape(title)}</text>']
+    for d in range(low, high + 1):
+        parts.append(f'<line x1="{left}" x2="{left + wide}" y1="{y(10 ** d):.0f}" y2="{y(10 ** d):.0f}" stroke="#e5e7eb"/>'
+                     f'<text x="{left - 4}" y="{y(10 ** d) + 4:.0f}" text-anchor="end">{10 ** d:g}</text>')
+    for p in points:
+        parts.append(f'<text x="{x(p["files"]):.0f}" y="{top + tall + 16}" text-anchor="middle">{p["files"]:,}</text>')
+    for what, colour in GROWTH_COLOURS.items():
+        dots = [(x(p["files"]), y(value(p["what"][what]))) for p in points if what in p["what"]]
+        if dots:
+            parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="'
+                         + " ".join(f"{a:.0f},{b:.0f}" for a, b in dots) + '"/>')
+            parts += [f'<circle cx="{a:.0f}" cy="{b:.0f}" r="3" fill="{colour}"/>' for a, b in dots]
+    return parts
+
+
+def growth(out, points):
+    os.makedirs(out, exist_ok=True)
+    save(os.path.join(out, "growth.json"), json.dumps(points, indent=1, sort_keys=True) + "\n")
+    parts = panel(points, lambda r: max(r["wall"], 1e-4), 60, "Seconds by number of files")
+    parts += panel(points, lambda r: r["peak_kib"] / 1024, 440, "Peak memory, MiB, by number of files")
+    for i, (what, colour) in enumerate(GROWTH_COLOURS.items()):
+        parts.append(f'<rect x="{60 + 140 * i}" y="342" width="10" height="10" fill="{colour}"/>'
+                     f'<text x="{75 + 140 * i}" y="351">{GROWTH_WORDS[what]}</text>')
+    save(os.path.join(out, "growth.svg"),
+         '<svg xmlns="http://www.w3.org/2000/svg" width="770" height="365" font-family="sans-serif" font-size="11">'
+         '<style>text{fill:#374151}.t{font-weight:bold}</style><rect width="100%" height="100%" fill="#fff"/>'
+         f'<text x="8" y="14">{escape(points[-1]["date"])}; {escape(points[-1]["machine"])}</text>' + "\n".join(parts) + "</svg>\n")

@@ -86,6 +86,7 @@ PEERS = {
         "needs": "git-annex",
         "version": "git-annex version --raw | sed 's/^/git-annex /'",
         "slow": True,
+        "sets": ("small", "medium", "large"),  # 100,000 files would take a quarter of an hour
         "new": "git init -q . && git config user.name b && git config user.email b@b && git annex init -q",
         "commit": "git annex add -q . && git commit -q -m x",
         "clean": "git annex uninit -q >/dev/null 2>&1; chmod -R u+w .git; rm -rf .git",

@@ -4,10 +4,11 @@
  * the other. What the daemon refuses is the command's own error, made of the daemon's facts.
  */
 #include <errno.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -36,6 +37,7 @@ struct connection {
         const char *path;
         char *bytes; /* received, not yet taken */
         size_t n, room;
+        bool watch; /* there is no limit to the wait for an answer */
 };
 
 static void connection_done(struct connection *k)
@@ -55,7 +57,6 @@ static void json_freep(struct oxl_json **j)
 static int connect_to(struct connection *k, bool watch, struct oxl_error *err)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
-        struct timeval limit = { .tv_sec = watch ? 0 : ANSWER_SECONDS };
 
         if (strlen(k->path) >= sizeof address.sun_path)
                 return cli_error(err, OXL_E_INVALID, 0, k->path, "a socket's name has at most 107 bytes");
@@ -63,7 +64,7 @@ static int connect_to(struct connection *k, bool watch, struct oxl_error *err)
         k->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (k->fd < 0 || connect(k->fd, (const struct sockaddr *)&address, sizeof address) < 0)
                 return cli_error(err, OXL_E_DAEMON_ABSENT, errno, k->path, NULL);
-        (void)setsockopt(k->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        k->watch = watch;
         return 0;
 }
 
@@ -101,6 +102,26 @@ static int grow(struct connection *k, struct oxl_error *err)
         return 0;
 }
 
+/* The signals are let in by ppoll alone: one that came while we were at work is seen before we wait, perhaps for hours. */
+static int wait_for_bytes(const struct connection *k, struct oxl_error *err)
+{
+        struct pollfd p = { .fd = k->fd, .events = POLLIN };
+        struct timespec limit = { .tv_sec = ANSWER_SECONDS };
+        sigset_t stop, before;
+        int r = 0;
+
+        sigemptyset(&stop);
+        sigaddset(&stop, SIGINT);
+        sigaddset(&stop, SIGTERM);
+        (void)sigprocmask(SIG_BLOCK, &stop, &before);
+        if (!atomic_load(&signals_cancel))
+                r = ppoll(&p, 1, k->watch ? NULL : &limit, &before);
+        (void)sigprocmask(SIG_SETMASK, &before, NULL);
+        if (atomic_load(&signals_cancel))
+                return cli_error(err, OXL_E_CANCELLED, 0, NULL, NULL);
+        return r == 0 ? cli_error(err, OXL_E_DAEMON_ANSWER, 0, k->path, "no answer within a minute") : 0;
+}
+
 /* The next line, parsed. */
 static int read_answer(struct connection *k, struct oxl_json **ret, struct oxl_error *err)
 {
@@ -110,13 +131,12 @@ static int read_answer(struct connection *k, struct oxl_json **ret, struct oxl_e
                 int r = grow(k, err);
                 if (r < 0)
                         return r;
-                ssize_t got = recv(k->fd, k->bytes + k->n, k->room - k->n, 0);
-                if (atomic_load(&signals_cancel))
-                        return cli_error(err, OXL_E_CANCELLED, 0, NULL, NULL);
-                if (got < 0 && errno == EINTR)
+                r = wait_for_bytes(k, err);
+                if (r < 0)
+                        return r;
+                ssize_t got = recv(k->fd, k->bytes + k->n, k->room - k->n, MSG_DONTWAIT);
+                if (got < 0 && (errno == EINTR || errno == EAGAIN))
                         continue;
-                if (got < 0 && errno == EAGAIN)
-                        return cli_error(err, OXL_E_DAEMON_ANSWER, 0, k->path, "no answer within a minute");
                 if (got <= 0)
                         return cli_error(err, OXL_E_DAEMON_ANSWER, 0, k->path,
                                          "the connection was closed before the answer");

@@ -63,6 +63,8 @@ static int show(void *ctx, const struct oxl_gc_item *i, struct oxl_error *err)
                 item_json(g->c, i);
         else
                 item_text(g->c, i);
+        if (i->action == OXL_GC_DAMAGED)
+                g->c->exit = 1;
         return cli_go_on(g->c, err);
 }
 

@@ -17,6 +17,7 @@ enum { PLAN_MAX = 256 << 20, PLAN_PIECE = 1 << 16 };
 struct repair {
         struct cli *c;
         bool items; /* the rows of "findings" have ended */
+        int found;  /* exit bits for what was shown, when it does not run to its end */
 };
 
 static const char *verdict_text(enum oxl_repair_verdict v)
@@ -34,6 +35,7 @@ static const char *verdict_text(enum oxl_repair_verdict v)
 static int show_finding(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
 {
         struct repair *r = ctx;
+        r->found |= f->problem == OXL_P_UNREADABLE ? FSCK_UNCHECKED : FSCK_LEFT;
         fsck_show(r->c, f);
         return cli_go_on(r->c, err);
 }
@@ -161,7 +163,8 @@ static int read_plan(const char *name, char **ret, size_t *ret_n, struct oxl_err
                         cap = 2 * cap + PLAN_PIECE;
                         char *grown = cap > PLAN_MAX ? NULL : realloc(text, cap);
                         if (!grown) {
-                                r = cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+                                enum oxl_code code = cap > PLAN_MAX ? OXL_E_LIMIT : OXL_E_NOMEM;
+                                r = cli_error(err, code, 0, shown, "it is too long for a plan");
                                 break;
                         }
                         text = grown;
@@ -225,9 +228,9 @@ static int repair(struct cli *c, struct oxl_error *err)
                 oxl_error_text(err, text, sizeof text);
                 return cli_usage(c, err, "%s", text);
         }
+        c->exit = e < 0 ? r.found : status_of(&done);
         if (e < 0)
                 return e;
-        c->exit = status_of(&done);
         if (c->json)
                 end_json(&r, &done, c->exit);
         else
@@ -253,19 +256,66 @@ static int undo(struct cli *c, struct oxl_error *err)
 
 /* --- --purge-quarantine --- */
 
+struct seen { /* an entry as it was listed, owned */
+        char *id, *path;
+        uint64_t bytes;
+        bool only_copy;
+};
+
 struct purge {
         struct cli *c;
-        uint64_t n, bytes, only;
+        struct seen *seen;
+        size_t n, cap, next; /* next: behind the last one that was met again */
+        uint64_t bytes;
 };
+
+static void purge_done(struct purge *p)
+{
+        for (size_t i = 0; i < p->n; i++) {
+                free(p->seen[i].id);
+                free(p->seen[i].path);
+        }
+        free(p->seen);
+}
+
+static int remember(struct purge *p, const struct oxl_quarantine_entry *e, struct oxl_error *err)
+{
+        if (p->n == p->cap) {
+                size_t cap = 2 * p->cap + 16;
+                struct seen *seen = reallocarray(p->seen, cap, sizeof *seen);
+                if (!seen)
+                        return cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+                p->seen = seen;
+                p->cap = cap;
+        }
+        struct seen *s = &p->seen[p->n++];
+        *s = (struct seen){ strdup(e->id), strdup(e->path), e->bytes, e->only_copy };
+        p->bytes += e->bytes;
+        return s->id && s->path ? 0 : cli_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+}
+
+/* Only what the person saw is deleted: both lists have the same order, and entries may only be gone meanwhile. */
+static int meet_again(void *ctx, const struct oxl_quarantine_entry *e, struct oxl_error *err)
+{
+        struct purge *p = ctx;
+
+        while (p->next < p->n) {
+                const struct seen *s = &p->seen[p->next++];
+                if (strcmp(s->id, e->id) == 0 && strcmp(s->path, e->path) == 0 && s->bytes == e->bytes &&
+                    (s->only_copy || !e->only_copy))
+                        return cli_go_on(p->c, err);
+        }
+        return cli_error(err, OXL_E_QUARANTINE_CHANGED, 0, e->path, NULL);
+}
 
 static int show_entry(void *ctx, const struct oxl_quarantine_entry *e, struct oxl_error *err)
 {
         struct purge *p = ctx;
         char size[SIZE_TEXT];
 
-        p->n++;
-        p->bytes += e->bytes;
-        p->only += e->only_copy;
+        int r = remember(p, e, err);
+        if (r < 0)
+                return r;
         if (p->c->json) {
                 struct oxl_json *o = oxl_json_object();
                 oxl_json_set_string(o, "id", e->id);
@@ -302,7 +352,7 @@ static int ask(struct cli *c, const struct purge *p, struct oxl_error *err)
 
 static int purge(struct cli *c, struct oxl_error *err)
 {
-        struct purge p = { .c = c };
+        cleanup(purge_done) struct purge p = { .c = c };
 
         if (c->json)
                 json_rows(c, "quarantine");
@@ -318,7 +368,7 @@ static int purge(struct cli *c, struct oxl_error *err)
         }
         r = ask(c, &p, err);
         if (r == 0)
-                r = oxl_quarantine_list(".", &c->repo_options, true, NULL, NULL, err);
+                r = oxl_quarantine_list(".", &c->repo_options, true, meet_again, &p, err);
         if (r == 0 && !c->json && !c->quiet)
                 out(c, "deleted %llu file%s\n", (unsigned long long)p.n, plural(p.n));
         return r;

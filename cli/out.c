@@ -61,62 +61,14 @@ void out_colour(struct cli *c, enum colour colour)
 
 /* --- names ----------------------------------------------------------------------------------------------------------- */
 
-/* Length of the well-formed UTF-8 character at @p, its code point in *ret; 0: not UTF-8. */
-static size_t utf8_char(const unsigned char *p, uint32_t *ret)
-{
-        static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-        size_t n = p[0] < 0x80                   ? 1
-                   : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
-                   : (p[0] & 0xf0) == 0xe0       ? 3
-                   : (p[0] & 0xf8) == 0xf0       ? 4
-                                                 : 0;
-
-        if (n < 2) {
-                *ret = p[0];
-                return n;
-        }
-        uint32_t v = p[0] & (0xffu >> (n + 1));
-        for (size_t i = 1; i < n; i++) {
-                if ((p[i] & 0xc0) != 0x80) /* also the final NUL */
-                        return 0;
-                v = v << 6 | (p[i] & 0x3fu);
-        }
-        if (v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
-                return 0;
-        *ret = v;
-        return n;
-}
-
-/* C0, DEL, C1, line separators, and what reorders text. */
-static bool is_control(uint32_t v)
-{
-        return v < 0x20 || (v >= 0x7f && v < 0xa0) || v == 0x200e || v == 0x200f || (v >= 0x2028 && v <= 0x202e) ||
-               (v >= 0x2066 && v <= 0x2069);
-}
-
 char *escape_name(const char *name, bool foreign, bool keep_lines)
 {
-        static const char hex[] = "0123456789abcdef";
-        char *text = malloc(strlen(name) * 4 + 1), *to = text;
+        size_t n = strlen(name) * OXL_ESCAPE_GROWTH + 1;
+        char *text = malloc(n);
 
-        if (!text)
-                return NULL;
-        for (const unsigned char *p = (const unsigned char *)name; *p;) {
-                uint32_t v = 0;
-                size_t n = utf8_char(p, &v);
-                bool plain = n == 0 ? !foreign : !is_control(v) || (keep_lines && (v == '\n' || v == '\t'));
-                for (size_t left = n ? n : 1; left > 0; left--, p++) {
-                        if (plain) {
-                                *to++ = (char)*p;
-                                continue;
-                        }
-                        *to++ = '\\';
-                        *to++ = 'x';
-                        *to++ = hex[*p >> 4];
-                        *to++ = hex[*p & 15];
-                }
-        }
-        *to = '\0';
+        if (text)
+                oxl_text_escape(name, (foreign ? OXL_ESCAPE_BYTES : 0U) | (keep_lines ? OXL_ESCAPE_KEEP_LINES : 0U),
+                                text, n);
         return text;
 }
 

@@ -2,8 +2,9 @@
 /*
  * A worker as a process: fork, the repository owner's rights, exec of ourselves, lines over a socket pair, its end.
  *
- * A worker has ended when it was reaped *and* its lines were read to the end: only then does the supervisor hear of it. It counts as done
- * when it said so and exited with 0. Between fork and exec only this thread exists in the child; every signal is blocked until the
+ * A worker has ended when it was reaped *and* its lines were read to the end: only then does the supervisor hear of it. Somebody else may
+ * hold its end of the socket: so its lines end LINES_SECONDS after it was reaped, whoever goes on. It counts as done when it said so and
+ * exited with 0. Between fork and exec only this thread exists in the child; every signal is blocked until the
  * handlers of the event loop are gone, so that none of them writes into the parent's pipe.
  */
 #include <fcntl.h>
@@ -21,6 +22,7 @@
 
 enum {
         CHILD_FD = 3,
+        LINES_SECONDS = 3,
         LINE_MAX_BYTES = 64 * 1024,
         BUFFER_MAX_BYTES = 256 * 1024,
 };
@@ -31,7 +33,7 @@ struct worker {
         enum job_kind kind;
         pid_t pid;
         struct bufferevent *io; /* NULL after the end of its lines */
-        struct event *silence;  /* runs off when it says nothing for too long; after a cancel: sooner */
+        struct event *silence;  /* runs off when it says nothing for too long; after a cancel or its exit: sooner */
         struct report report;
         bool full, exited, cancelled, broken;
         int status;         /* of waitpid */
@@ -110,7 +112,11 @@ static char *state_folder(const struct repository *r)
         char *path = util_format("%s/oxen-%ju", r->daemon->config.state, (uintmax_t)r->uid);
         struct stat st;
 
-        if (path && mkdir(path, 0700) == 0 && geteuid() == 0 && r->uid != 0 && lchown(path, r->uid, r->gid) < 0)
+        if (path)
+                (void)mkdir(path, 0700); /* what is there is looked at below */
+        /* Root's own still: we made it now, or were killed before this. */
+        bool roots = path && geteuid() == 0 && lstat(path, &st) == 0 && S_ISDIR(st.st_mode) && st.st_uid == 0;
+        if (roots && r->uid != 0 && lchown(path, r->uid, r->gid) < 0)
                 log_say(LOG_WARN, "cannot give '%s' to its user: %s", path, strerror(errno));
         if (path && (lstat(path, &st) < 0 || !S_ISDIR(st.st_mode) || (!r->read_only && st.st_uid != r->uid))) {
                 free(path);
@@ -151,7 +157,7 @@ static char *job_line(const struct repository *r, enum job_kind kind, bool full)
         oxl_json_set_bool(job, "full", full);
         if (state)
                 oxl_json_set_name(job, "state", state, strlen(state));
-        oxl_json_set_bool(job, "paused", supervisor_paused(r) && !full);
+        oxl_json_set_bool(job, "paused", supervisor_paused(r));
         oxl_json_set_u64(job, "limit", r->daemon->state.limit);
         add_contract(job, r, full);
         return oxl_json_print(job, &line, NULL) < 0 ? NULL : line;
@@ -225,6 +231,28 @@ static void finish(struct worker *w)
         supervisor_ended(r, kind, &end);
 }
 
+static void take_lines(struct worker *w);
+
+static void end_lines(struct worker *w)
+{
+        take_lines(w);
+        bufferevent_free(w->io);
+        w->io = NULL;
+        finish(w);
+}
+
+/* It was reaped. Lines that are on their way still count. */
+static void wind_up(struct worker *w)
+{
+        struct timeval limit = { .tv_sec = LINES_SECONDS };
+
+        w->exited = true;
+        if (w->io && evtimer_add(w->silence, &limit) < 0)
+                end_lines(w);
+        else
+                finish(w);
+}
+
 void child_reap(struct daemon *d)
 {
         for (struct worker *w = d->workers, *next; w; w = next) {
@@ -236,8 +264,7 @@ void child_reap(struct daemon *d)
                         continue;
                 if (pid < 0)
                         w->status = 70 << 8; /* somebody else reaped it */
-                w->exited = true;
-                finish(w);
+                wind_up(w);
         }
 }
 
@@ -256,13 +283,16 @@ static void on_silence(evutil_socket_t fd, short what, void *ctx)
 {
         struct worker *w = ctx;
         (void)fd, (void)what;
-        kill_worker(w, w->cancelled ? "it did not end when asked to" : "it was silent for too long");
+        if (w->exited)
+                end_lines(w);
+        else
+                kill_worker(w, w->cancelled ? "it did not end when asked to" : "it was silent for too long");
 }
 
 static void heard(struct worker *w)
 {
         struct timeval limit = { .tv_sec = w->repository->daemon->silence_seconds };
-        if (!w->cancelled)
+        if (!w->cancelled && !w->exited)
                 (void)evtimer_add(w->silence, &limit);
 }
 
@@ -300,10 +330,7 @@ static void on_event(struct bufferevent *io, short what, void *ctx)
         (void)io;
         if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
                 return;
-        take_lines(w);
-        bufferevent_free(w->io);
-        w->io = NULL;
-        finish(w);
+        end_lines(w);
 }
 
 static void say(struct worker *w, const char *line)
@@ -320,13 +347,19 @@ void child_cancel(struct worker *w)
                 return;
         w->cancelled = true;
         say(w, "{\"do\":\"cancel\"}\n");
-        (void)evtimer_add(w->silence, &limit);
+        if (!w->exited)
+                (void)evtimer_add(w->silence, &limit);
 }
 
 void child_kill_all(struct daemon *d)
 {
-        for (struct worker *w = d->workers; w; w = w->next)
-                kill_worker(w, "it did not end when asked to");
+        for (struct worker *w = d->workers, *next; w; w = next) {
+                next = w->next;
+                if (w->exited)
+                        end_lines(w);
+                else
+                        kill_worker(w, "it did not end when asked to");
+        }
 }
 
 void child_steer(struct worker *w, bool paused, uint64_t limit)
@@ -352,6 +385,7 @@ static void discard(struct worker *w)
 static struct worker *prepare(struct repository *r, enum job_kind kind, bool full, int *ret_theirs)
 {
         cleanup_free char *line = job_line(r, kind, full);
+        cleanup_fd int theirs = -1;
         struct worker *w = line ? calloc(1, sizeof *w) : NULL;
         int pair[2];
 
@@ -363,17 +397,17 @@ static struct worker *prepare(struct repository *r, enum job_kind kind, bool ful
                 discard(w);
                 return NULL;
         }
-        *ret_theirs = pair[1];
+        theirs = pair[1];
         (void)evutil_make_socket_nonblocking(pair[0]);
         w->io = bufferevent_socket_new(r->daemon->base, pair[0], BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS);
         if (!w->io)
                 (void)close(pair[0]);
         if (!w->io || bufferevent_write(w->io, line, strlen(line)) < 0 || bufferevent_write(w->io, "\n", 1) < 0) {
-                (void)close(pair[1]);
                 discard(w);
                 return NULL;
         }
         bufferevent_setwatermark(w->io, EV_READ, 0, BUFFER_MAX_BYTES);
+        *ret_theirs = util_take_fd(&theirs);
         return w;
 }
 

@@ -41,7 +41,9 @@ void log_about(enum log_level level, const struct log_about *about, const char *
         }
         cleanup_free char *text = util_escape(raw);
         cleanup_free char *repository = about->repository ? util_escape(about->repository) : NULL;
-        struct log_about harmless = { repository, about->slug, about->finding };
+        cleanup_free char *slug = about->slug ? util_escape(about->slug) : NULL;
+        cleanup_free char *finding = about->finding ? util_escape(about->finding) : NULL;
+        struct log_about harmless = { repository, slug, finding };
         if (text && !notify_journal(level, &harmless, text))
                 to_stderr(level, &harmless, text);
 }

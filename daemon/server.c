@@ -26,7 +26,8 @@
 enum {
         CLIENTS_MAX = 64,
         CLIENTS_OF_USER_MAX = 16,
-        UNSENT_MAX = 1 << 20,
+        CLIENTS_KEPT = 8,          /* of all places: for those who may change something, whoever else asks */
+        UNSENT_BYTES = 256 * 1024, /* from then on no more requests are read */
         GROUPS_MAX = 256,
 };
 
@@ -38,6 +39,7 @@ struct client {
         uid_t uid;
         pid_t pid;
         bool may_change, watches, ended, closing; /* ended: it sends no more, but may still take */
+        bool let_in;                              /* it has one of the places; else it only hears why not */
         bool behind; /* it watches, and something changed before it had taken the last status */
         enum request_protocol protocol;
 };
@@ -46,8 +48,8 @@ struct server {
         struct daemon *daemon;
         struct evconnlistener *listener;
         struct client *clients;
-        size_t n_clients;
-        bool ours; /* the socket's name: removed at the end */
+        size_t n_clients; /* that were let in */
+        bool ours;        /* the socket's name: removed at the end */
         gid_t group;
         bool have_group;
         dev_t device; /* of the name when we made it */
@@ -61,7 +63,7 @@ static void client_free(struct client *c)
         for (struct client **p = &c->server->clients; *p; p = &(*p)->next) {
                 if (*p == c) {
                         *p = c->next;
-                        c->server->n_clients--;
+                        c->server->n_clients -= c->let_in;
                         break;
                 }
         }
@@ -186,6 +188,10 @@ static void change_state(struct client *c, const struct request *q, const char *
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
         int r = copy_state(&c->server->daemon->state, &fresh, &err);
 
+        if (r == 0 && q->what == REQUEST_RESUME && path && fresh.paused) {
+                answer_code(c, OXL_E_DAEMON_REQUEST, path, "all repositories are paused: resume without naming one");
+                return;
+        }
         if (r == 0 && q->what == REQUEST_LIMIT)
                 fresh.limit = q->rate;
         else if (r == 0)
@@ -369,7 +375,7 @@ static void go_on(struct client *c)
 {
         struct timeval now = { 0 };
 
-        if (c->closing || unsent(c) >= UNSENT_MAX / 4) {
+        if (c->closing || unsent(c) >= UNSENT_BYTES) {
                 (void)bufferevent_disable(c->io, EV_READ);
                 return;
         }
@@ -476,7 +482,7 @@ static size_t clients_of(const struct server *s, uid_t uid)
 {
         size_t n = 0;
         for (const struct client *c = s->clients; c; c = c->next)
-                n += c->uid == uid;
+                n += c->let_in && c->uid == uid;
         return n;
 }
 
@@ -485,8 +491,8 @@ static const char *refusal(const struct server *s, int fd, const struct ucred *p
                            enum oxl_code *ret)
 {
         *ret = OXL_E_DAEMON_LIMIT;
-        if (s->n_clients >= CLIENTS_MAX)
-                return "64 clients are connected";
+        if (s->n_clients >= CLIENTS_MAX - (may_change ? 0 : CLIENTS_KEPT))
+                return "too many clients are connected";
         if (clients_of(s, peer->uid) >= CLIENTS_OF_USER_MAX)
                 return "this user has 16 connections";
         *ret = OXL_E_DAEMON_DENIED;
@@ -512,10 +518,10 @@ static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struc
         }
         bool may_change = peer.uid == 0 || peer.uid == geteuid();
         const char *why = refusal(s, fd, &peer, may_change, &code);
-        *c = (struct client){ .server = s, .uid = peer.uid, .pid = peer.pid, .may_change = may_change };
+        *c = (struct client){ .server = s, .uid = peer.uid, .pid = peer.pid, .may_change = may_change, .let_in = !why };
         c->next = s->clients;
         s->clients = c;
-        s->n_clients++;
+        s->n_clients += c->let_in;
         c->io = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
         c->deadline = evtimer_new(base, on_deadline, c);
         c->turn = evtimer_new(base, on_turn, c);

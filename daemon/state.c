@@ -2,7 +2,8 @@
 /*
  * state.json in the state folder: what somebody asked for and what must hold after a restart: pauses, the limit. Written whole by an
  * atomic write before the answer is given. `lock` beside it keeps a second daemon away from the folder; the kernel drops it with us.
- * What a crash leaves: the old file or the new one. A file that cannot be understood is set aside by name and the defaults hold.
+ * What a crash leaves: the old file or the new one. A file that cannot be understood is set aside as state.json.damaged-<time> and the
+ * defaults hold.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -117,6 +118,15 @@ static int lock_folder(struct daemon *d, struct oxl_error *err)
         return util_error(err, OXL_E_FILE_LOCK, errno, path, NULL);
 }
 
+static void set_aside(const char *path, const char *why)
+{
+        cleanup_free char *to = util_format("%s.damaged-%jd", path, (intmax_t)(util_now_ns() / 1000000000));
+        bool moved = to && rename(path, to) == 0;
+
+        log_say(LOG_ERROR, "'%s' is damaged (%s): nothing is paused and no limit holds; %s '%s'", path, why ? why : "",
+                moved ? "it is kept as" : "it could not be renamed to", to ? to : "");
+}
+
 int state_load(struct daemon *d, struct oxl_error *err)
 {
         cleanup_free char *path = util_format("%s/state.json", d->config.state);
@@ -137,10 +147,12 @@ int state_load(struct daemon *d, struct oxl_error *err)
         ssize_t n = fd < 0 ? -1 : read(fd, text, STATE_BYTES_MAX);
         if (n < 0)
                 return util_error(err, OXL_E_FILE_READ, errno, path, NULL);
-        if (oxl_json_parse(text, (size_t)n, path, &json, &why) == 0)
+        int e = oxl_json_parse(text, (size_t)n, path, &json, &why);
+        if (e == 0)
                 return read_state(&d->state, json, err);
-        log_say(LOG_ERROR, "'%s' is damaged (%s): nothing is paused and no limit holds", path,
-                why.detail ? why.detail : "");
+        if (e == -OXL_E_NOMEM)
+                return util_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+        set_aside(path, why.detail);
         return 0;
 }
 

@@ -28,12 +28,20 @@ enum {
 
 /* --- the table ---------------------------------------------------------------------------------------------------------- */
 
-struct repository *supervisor_find(struct daemon *d, const char *path)
+/* Without slashes at the end. */
+static size_t path_length(const char *path)
 {
         size_t n = strlen(path);
 
         while (n > 1 && path[n - 1] == '/')
                 n--;
+        return n;
+}
+
+struct repository *supervisor_find(struct daemon *d, const char *path)
+{
+        size_t n = path_length(path);
+
         for (size_t i = 0; i < d->n_repositories; i++) {
                 struct repository *r = d->repositories[i];
                 if (r->listed && strlen(r->path) == n && memcmp(r->path, path, n) == 0)
@@ -107,8 +115,10 @@ static struct repository *repository_new(struct daemon *d, const char *path)
 
 static struct repository *known(struct daemon *d, const char *path)
 {
+        size_t n = path_length(path);
+
         for (size_t i = 0; i < d->n_repositories; i++)
-                if (strcmp(d->repositories[i]->path, path) == 0)
+                if (strlen(d->repositories[i]->path) == n && memcmp(d->repositories[i]->path, path, n) == 0)
                         return d->repositories[i];
         return NULL;
 }
@@ -120,8 +130,7 @@ static void list_path(struct daemon *d, const struct config_repository *from, co
 
         if (!path)
                 return;
-        for (size_t n = strlen(path); n > 1 && path[n - 1] == '/'; n--)
-                path[n - 1] = '\0';
+        path[path_length(path)] = '\0';
         if (supervisor_find(d, path))
                 return;
         struct repository *r = known(d, path);
@@ -291,9 +300,11 @@ static int64_t pass_due(const struct repository *r, int64_t now)
         const struct job *job = &r->jobs[JOB_SCRUB];
         int64_t interval = (int64_t)r->scrub.contract.days * DAY_SECONDS / 2;
 
+        if (supervisor_paused(r))
+                return NEVER;
         if (job->wanted && job->full)
                 return job->not_before_ms;
-        if (supervisor_paused(r) || !r->facts.have_status)
+        if (!r->facts.have_status)
                 return NEVER;
         if (interval > DAY_SECONDS)
                 interval = DAY_SECONDS;
@@ -499,7 +510,10 @@ void supervisor_ended(struct repository *r, enum job_kind kind, const struct job
                 r->jobs[kind].full |= end->full;
                 failed(r, kind, end->error);
         } else if (end->cancelled) {
-                r->jobs[kind].wanted |= kind == JOB_MAINTAIN;
+                /* What somebody asked for was put off by a pause, not taken back; unless it was just done. */
+                bool again = end->full && r->listed && !end->complete;
+                r->jobs[kind].wanted |= again || kind == JOB_MAINTAIN;
+                r->jobs[kind].full |= again;
         } else {
                 succeeded(r, kind, end);
         }

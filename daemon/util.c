@@ -45,49 +45,13 @@ void util_set(char **to, const char *text)
         *to = copy;
 }
 
-/* Length of the well-formed UTF-8 character at @p (never beyond the final NUL); 0: not UTF-8. */
-static size_t utf8_length(const unsigned char *p)
-{
-        static const unsigned char low[] = { 0xe0, 0xa0, 0xf0, 0x90 };
-        size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : 0;
-
-        if (p[0] >= 0xf0 && p[0] < 0xf5)
-                n = 4;
-        for (size_t i = 1; i < n; i++)
-                if ((p[i] & 0xc0) != 0x80)
-                        return 0;
-        if ((p[0] == low[0] && p[1] < low[1]) || (p[0] == low[2] && p[1] < low[3]) || (p[0] == 0xed && p[1] > 0x9f) ||
-            (p[0] == 0xf4 && p[1] > 0x8f))
-                return 0;
-        return n;
-}
-
 char *util_escape(const char *name)
 {
-        static const char hex[] = "0123456789abcdef", replacement[] = "\xef\xbf\xbd";
-        char *text = malloc(strlen(name) * 4 + 1), *to = text;
+        size_t n = strlen(name) * OXL_ESCAPE_GROWTH + 1;
+        char *text = malloc(n);
 
-        if (!text)
-                return NULL;
-        for (const unsigned char *p = (const unsigned char *)name; *p;) {
-                size_t n = utf8_length(p);
-                if (n == 0) {
-                        memcpy(to, replacement, 3);
-                        to += 3;
-                        p++;
-                } else if (n == 1 && (*p < 0x20 || *p == 0x7f)) {
-                        *to++ = '\\';
-                        *to++ = 'x';
-                        *to++ = hex[*p >> 4];
-                        *to++ = hex[*p & 15];
-                        p++;
-                } else {
-                        memcpy(to, p, n);
-                        to += n;
-                        p += n;
-                }
-        }
-        *to = '\0';
+        if (text)
+                oxl_text_escape(name, OXL_ESCAPE_BYTES, text, n);
         return text;
 }
 

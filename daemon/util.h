@@ -50,8 +50,7 @@ int util_error(struct oxl_error *err, enum oxl_code code, int os, const char *pa
 char *util_error_text(const struct oxl_error *err);
 /* Replaces *@to by a copy of @text (NULL: nothing). Best effort: without memory it becomes NULL. */
 void util_set(char **to, const char *text);
-/* @name with control characters, quotes' neighbours and bytes that are not UTF-8 harmless for one line of text: \xHH, U+FFFD.
- * Malloc'd; NULL without memory. */
+/* @name harmless for one line of UTF-8 (oxl_text_escape()), malloc'd; NULL without memory. */
 char *util_escape(const char *name);
 __attribute__((format(printf, 1, 2))) char *util_format(const char *format, ...);
 

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "daemon.h"
 
@@ -551,12 +552,32 @@ static bool read_job(struct work *w)
         return true;
 }
 
+/* A store may have become another's since the main process looked: with one user's rights nothing is done to the files of another. A native
+ * repository is asked the same whenever it is opened for writing. */
+static int check_owner(const struct work *w, struct oxl_error *err)
+{
+        static const char *const names[] = { "/.oxen", "" };
+        struct stat st;
+
+        for (size_t i = 0; w->oxen && !w->read_only && i < ARRAY_LEN(names); i++) {
+                cleanup_free char *folder = util_format("%s%s", w->path, names[i]);
+                if (!folder)
+                        return util_error(err, OXL_E_NOMEM, 0, NULL, NULL);
+                if (stat(folder, &st) < 0)
+                        continue;
+                return st.st_uid == geteuid() ? 0 : util_error(err, OXL_E_REPO_UNTRUSTED, 0, folder, NULL);
+        }
+        return 0;
+}
+
 static int work(struct work *w)
 {
         cleanup_error struct oxl_error err = OXL_ERROR_INIT;
         const char *job = oxl_json_get_string(w->job, "job");
-        int r = job && strcmp(job, job_names[JOB_SCRUB]) == 0 ? scrub(w, &err) : maintain(w, &err);
+        int r = check_owner(w, &err);
 
+        if (r == 0)
+                r = job && strcmp(job, job_names[JOB_SCRUB]) == 0 ? scrub(w, &err) : maintain(w, &err);
         if (r == 0)
                 return 0;
         cleanup_free char *text = util_error_text(&err);

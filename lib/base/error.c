@@ -133,27 +133,11 @@ static void put_text(struct sink *s, const char *text)
                 put(s, *text++);
 }
 
-/* C0 controls, DEL, and C1 controls in their UTF-8 form (c2 80 .. c2 9f): all of them can steer a terminal. */
 static void put_escaped(struct sink *s, const char *text)
 {
-        if (!text)
-                text = "?"; /* the copy was lost to a lack of memory */
-        for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
-                bool c1 = *p == 0xc2 && p[1] >= 0x80 && p[1] <= 0x9f;
-                if (*p >= 0x20 && *p != 0x7f && !c1) {
-                        put(s, (char)*p);
-                        continue;
-                }
-                char hex[3];
-                oxl_hex_encode(p, 1, hex);
-                put_text(s, "\\x");
-                put_text(s, hex);
-                if (c1) {
-                        oxl_hex_encode(++p, 1, hex);
-                        put_text(s, "\\x");
-                        put_text(s, hex);
-                }
-        }
+        size_t left = s->len < s->size ? s->size - s->len : 0;
+        s->len += oxl_text_escape(text ? text : "?", 0, left ? s->buf + s->len : NULL,
+                                  left); /* NULL: lost to a lack of memory */
 }
 
 /* The form of oxl_digest_text(), which lives one layer above. */

@@ -102,16 +102,17 @@ int oxl_bad_affects(struct oxl_bad_list *l, struct oxl_bad *b, const struct oxl_
 }
 
 /* What gc moved away is not lost. */
-static void look_in_trash(const struct oxl_trashed *t, const struct oxl_bad *b, struct oxl_report *report, char *remedy,
-                          size_t size)
+static int look_in_trash(const struct oxl_trashed *t, const struct oxl_bad *b, struct oxl_report *report, char *remedy,
+                         size_t size, struct oxl_error *err)
 {
-        const struct oxl_trashed_run *run =
-                b->problem != OXL_P_SIZE_WRONG ? oxl_trashed_find(t, (enum oxl_kind)b->kind, &b->id) : NULL;
+        const struct oxl_trashed_run *run = NULL;
+        int r = b->problem == OXL_P_SIZE_WRONG ? 0 : oxl_trashed_find(t, (enum oxl_kind)b->kind, &b->id, &run, err);
         if (!run)
-                return;
+                return r;
         snprintf(remedy, size, "oxen-lite gc --undo %s", run->id);
         report->remedy = remedy;
         report->detail = "it is in trash";
+        return 0;
 }
 
 static int report_all(struct oxl_check *c, const struct oxl_bad_list *l, const struct oxl_trashed *trashed,
@@ -134,8 +135,9 @@ static int report_all(struct oxl_check *c, const struct oxl_bad_list *l, const s
                         .n_affects = b->n_affects,
                         .affects_total = b->affects_total,
                 };
-                look_in_trash(trashed, b, &report, remedy, sizeof remedy);
-                r = oxl_check_report(c, &report, err);
+                r = look_in_trash(trashed, b, &report, remedy, sizeof remedy, err);
+                if (r == 0)
+                        r = oxl_check_report(c, &report, err);
         }
         return r;
 }
@@ -143,6 +145,12 @@ static int report_all(struct oxl_check *c, const struct oxl_bad_list *l, const s
 int oxl_bad_report(struct oxl_check *c, const struct oxl_bad_list *l, struct oxl_error *err)
 {
         cleanup(oxl_trashed_done) struct oxl_trashed trashed = { 0 };
-        int r = l->n > 0 ? oxl_trashed_list(&trashed, c->root_fd, &c->format.id, c->format.blob_algo, err) : 0;
+        const struct oxl_objects_config like = { .root_fd = c->root_fd,
+                                                 .id = c->format.id,
+                                                 .blob_algo = c->format.blob_algo,
+                                                 .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT,
+                                                 .unreadable = oxl_check_hear_unread,
+                                                 .ctx = c };
+        int r = l->n > 0 ? oxl_trashed_list(&trashed, &like, err) : 0;
         return r < 0 ? r : report_all(c, l, &trashed, err);
 }

@@ -83,8 +83,8 @@ struct oxl_reader {
         uint8_t *window; /* owned; direct only */
         uint64_t window_at;
         size_t window_len;
-        uint64_t cached; /* bytes that the cache may have answered */
-        struct oxl_source source;
+        _Atomic uint64_t cached;  /* bytes that the cache may have answered */
+        struct oxl_source source; /* `shared` only where neither window nor hooks are in use */
 };
 #define OXL_READER_INIT { .fd = -1 }
 

@@ -454,15 +454,44 @@ static int try_quarantine(struct oxl_repair *p, enum oxl_kind kind, const struct
 
 /* --- the folders that the caller names --- */
 
+/* The .oxen-lite at @path; -1: there is none that says what it is. */
+static int open_other(const char *path, struct oxl_format *ret)
+{
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+        if (fd < 0 || oxl_repo_read_file(fd, "format", &text, NULL) != 0 ||
+            oxl_format_parse(oxl_buf_bytes(&text), ret, NULL) < 0)
+                return -1;
+        return take_fd(&fd);
+}
+
+int oxl_good_kin(const struct oxl_repair *p, const struct oxl_repo_id *id, oxl_good_kin_fn *fn, void *ctx,
+                 char ret_source[OXL_GOOD_SOURCE_BYTES], struct oxl_error *err)
+{
+        int r = 1;
+        for (size_t i = 0; r == 1 && i < 2 * p->how->n_from; i++) { /* a working tree, or .oxen-lite itself */
+                cleanup_free char *below = NULL;
+                struct oxl_format format;
+                const char *from = p->how->from[i / 2];
+                if (oxl_path_join(from, i % 2 ? "." : OXL_REPO_DIR, &below, err) < 0)
+                        return -OXL_E_NOMEM;
+                cleanup_fd int fd = open_other(below, &format);
+                if (fd < 0 || memcmp(format.id.bytes, id->bytes, OXL_REPO_ID_BYTES) != 0)
+                        continue;
+                r = fn(ctx, fd, err);
+                if (r == 0)
+                        snprintf(ret_source, OXL_GOOD_SOURCE_BYTES, "--from %s", from);
+        }
+        return r;
+}
+
 static int add_other(struct oxl_repair *p, const char *path, struct oxl_error *err)
 {
         struct oxl_good *g = p->good;
-        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         struct oxl_format format;
         struct oxl_objects *objects = NULL;
-        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-        if (fd < 0 || oxl_repo_read_file(fd, "format", &text, NULL) != 0 ||
-            oxl_format_parse(oxl_buf_bytes(&text), &format, NULL) < 0)
+        cleanup_fd int fd = open_other(path, &format);
+        if (fd < 0)
                 return 0;
         const struct oxl_objects_config config = { .root_fd = fd,
                                                    .id = format.id,
@@ -564,7 +593,11 @@ static int try_trash(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_
                      struct oxl_error *err)
 {
         struct oxl_trashed *t = &p->good->trashed;
-        int r = oxl_trashed_list(t, p->root_fd, &p->repo->format.id, p->repo->format.blob_algo, err);
+        const struct oxl_objects_config like = { .root_fd = p->root_fd,
+                                                 .id = p->repo->format.id,
+                                                 .blob_algo = p->repo->format.blob_algo,
+                                                 .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT };
+        int r = oxl_trashed_list(t, &like, err);
         if (r < 0)
                 return r;
         r = 1;

@@ -339,6 +339,7 @@ static bool ends_the_run(const struct oxl_error *why)
         case OXL_E_CANCELLED:
         case OXL_E_NOMEM:
         case OXL_E_POISONED:
+        case OXL_E_JOURNAL: /* where every step is recorded */
         case OXL_E_FILE_WRITE:
         case OXL_E_FILE_SYNC:
         case OXL_E_FILE_CLOSE:

@@ -115,9 +115,13 @@ static int visit_entry(int root_fd, const char *id, const char *n, oxl_quarantin
         struct stat st;
         if (asprintf(&folder, TOP "/%s/%s", id, n) < 0 || asprintf(&path, "%s/note", folder) < 0)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        if (oxl_fd_stat_at(root_fd, folder, &st) < 0 || !S_ISDIR(st.st_mode))
+        if (oxl_fd_stat_at(root_fd, folder, &st) < 0)
+                return errno == ENOENT ? 0 : OXL_FAIL_OS(err, FILE_STAT, folder);
+        if (!S_ISDIR(st.st_mode))
                 return 0;
         int r = oxl_repo_read_file(root_fd, path, &text, NULL);
+        if (r == -OXL_E_NOMEM)
+                return OXL_FAIL_PLAIN(err, NOMEM);
         if (r == 0 && oxl_json_parse(oxl_buf_text(&text), text.len, path, &note, NULL) < 0)
                 note = NULL;
         return fn(ctx, folder, id, note, err);
@@ -175,73 +179,93 @@ static int session_open(struct session *s, const char *start, const struct oxl_r
 
 /* --- is what is at @path good? --- */
 
-static bool sealed_good(struct oxl_repair *p, const char *path, const char *kind)
+/* 1 good; 0 damaged, or nothing is there; < 0: it could not be read, so nobody knows. */
+static int verdict(int r, struct oxl_error *why, struct oxl_error *err)
+{
+        bool absent = why->os == ENOENT || why->os == ENOTDIR || why->os == ELOOP;
+        if (r >= 0)
+                return r == 0; /* 1: missing */
+        if (why->code == OXL_E_NOMEM || why->code == OXL_E_CANCELLED || (why->os && !absent))
+                return oxl_error_copy(err, why);
+        return 0;
+}
+
+static int sealed_good(struct oxl_repair *p, const char *path, const char *kind, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
-        struct oxl_bytes body;
-        return oxl_repo_read_file(p->root_fd, path, &text, NULL) == 0 &&
-               oxl_seal_text_check(oxl_buf_bytes(&text), kind, &p->repo->format.id, path, path, &body, NULL) == 0;
-}
-
-static bool config_good(struct oxl_repair *p)
-{
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        return oxl_config_load(p->repo, NULL, &why) == 0 && p->repo->config_state == OXL_CONFIG_SOUND;
+        struct oxl_bytes body;
+        int r = oxl_repo_read_file(p->root_fd, path, &text, &why);
+        if (r == 0)
+                r = oxl_seal_text_check(oxl_buf_bytes(&text), kind, &p->repo->format.id, path, path, &body, &why);
+        return verdict(r, &why, err);
 }
 
-static bool index_good(struct oxl_repair *p)
+static int config_good(struct oxl_repair *p, struct oxl_error *err)
+{
+        int r = oxl_config_load(p->repo, NULL, err);
+        return r < 0 ? r : p->repo->config_state == OXL_CONFIG_SOUND;
+}
+
+static int index_good(struct oxl_repair *p, struct oxl_error *err)
 {
         struct oxl_index *x = NULL;
-        bool good = oxl_index_open(p->root_fd, &p->repo->format.id, p->repo->format.blob_algo, &x, NULL) == 0 &&
-                    oxl_index_verify(x, NULL) == 0;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int r = oxl_index_open(p->root_fd, &p->repo->format.id, p->repo->format.blob_algo, &x, &why);
+        if (r == 0)
+                r = oxl_index_verify(x, &why);
         oxl_index_free(x);
-        return good;
+        return verdict(r, &why, err);
 }
 
-static bool pack_good(struct oxl_repair *p, const char *path)
+static int pack_good(struct oxl_repair *p, const char *path, struct oxl_error *err)
 {
         char hex[65] = { 0 };
         struct oxl_digest id;
         struct oxl_pack *pack = NULL;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         if (strlen(path) != strlen("versions/packs/") + 64 + strlen(".pack"))
-                return false;
+                return 0;
         memcpy(hex, path + strlen("versions/packs/"), 64);
-        bool good = oxl_digest_parse(OXL_ALGO_BLAKE3, hex, &id) &&
-                    oxl_pack_open(p->root_fd, path, &id, &p->repo->format.id, p->repo->format.blob_algo, &pack, NULL) ==
-                            0 &&
-                    oxl_pack_verify(pack, NULL, NULL, NULL, NULL) == 0;
+        if (!oxl_digest_parse(OXL_ALGO_BLAKE3, hex, &id))
+                return 0;
+        int r = oxl_pack_open(p->root_fd, path, &id, &p->repo->format.id, p->repo->format.blob_algo, &pack, &why);
+        if (r == 0)
+                r = oxl_pack_verify(pack, NULL, NULL, p->options->cancel, &why);
         oxl_pack_free(pack);
-        return good;
+        return verdict(r, &why, err);
 }
 
-static bool loose_good(struct oxl_repair *p, const char *path, const struct oxl_digest *id)
+static int loose_good(struct oxl_repair *p, const char *path, const struct oxl_digest *id, struct oxl_error *err)
 {
-        struct oxl_digest got;
+        struct oxl_digest got = OXL_DIGEST_INIT;
         uint64_t bytes;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         cleanup_fd int fd = oxl_open_beneath(p->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        return fd >= 0 && oxl_fd_digest(fd, path, p->repo->format.blob_algo, NULL, &got, &bytes, NULL) == 0 &&
-               oxl_digest_equal(&got, id);
+        int r = fd < 0 ? OXL_FAIL_OS(&why, FILE_OPEN, path)
+                       : oxl_fd_digest(fd, path, p->repo->format.blob_algo, p->options->cancel, &got, &bytes, &why);
+        return r < 0 ? verdict(r, &why, err) : oxl_digest_equal(&got, id);
 }
 
-static bool is_good(struct oxl_repair *p, const char *path)
+static int is_good(struct oxl_repair *p, const char *path, struct oxl_error *err)
 {
         struct oxl_digest id;
         struct stat st;
         if (oxl_fd_stat_at(p->root_fd, path, &st) < 0)
-                return false;
+                return errno == ENOENT || errno == ENOTDIR ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
         if (strcmp(path, "HEAD") == 0)
-                return sealed_good(p, path, "HEAD");
+                return sealed_good(p, path, "HEAD", err);
         if (strcmp(path, "config.json") == 0)
-                return config_good(p);
+                return config_good(p, err);
         if (strcmp(path, "index") == 0 || strcmp(path, "index.delta") == 0)
-                return index_good(p);
+                return index_good(p, err);
         if (strncmp(path, "refs/", 5) == 0)
-                return sealed_good(p, path, "ref");
+                return sealed_good(p, path, "ref", err);
         if (strncmp(path, "versions/packs/", 15) == 0)
-                return pack_good(p, path);
+                return pack_good(p, path, err);
         if (oxl_loose_path_parse(p->repo->format.blob_algo, path, &id))
-                return loose_good(p, path, &id);
-        return true; /* format: it was read; journal.db and what we do not know: never over it without force */
+                return loose_good(p, path, &id, err);
+        return 1; /* format: it was read; journal.db and what we do not know: never over it without force */
 }
 
 /* --- undo --- */
@@ -296,8 +320,10 @@ static int undo_entry(void *ctx, const char *folder, const char *id, const struc
             !is_place(path))
                 return 0;
         u->entries++;
-        if (!u->apply)
-                return u->force || !is_good(p, path) ? 0 : OXL_FAIL_PATH(err, UNDO_GOOD, path);
+        if (!u->apply) {
+                int good = u->force ? 0 : is_good(p, path, err);
+                return good > 0 ? OXL_FAIL_PATH(err, UNDO_GOOD, path) : good;
+        }
         int r = put_back(u, folder, path, err);
         if (r < 0 || !u->item)
                 return r;
@@ -338,7 +364,36 @@ struct listing {
         bool remove;
 };
 
-static bool is_only_copy(struct oxl_repair *p, const struct oxl_json *note, const char *path)
+struct asked {
+        struct oxl_repair *p;
+        bool missing;
+};
+
+static int ask_record(void *ctx, const struct oxl_pack_entry *e, bool good, struct oxl_bytes bytes,
+                      struct oxl_error *err)
+{
+        struct asked *a = ctx;
+        (void)good;
+        (void)bytes;
+        if (a->missing || e->kind == OXL_KIND_FILLER)
+                return 0;
+        int r = oxl_good_stored(a->p, (enum oxl_kind)e->kind, &e->id, err);
+        a->missing = r == 1;
+        return r < 0 ? r : 0;
+}
+
+/* A pack left its place because each object had a good copy then. Is it so now? What cannot be told is one without. */
+static bool pack_is_only_copy(struct oxl_repair *p, const char *data, const char *path)
+{
+        struct asked a = { .p = p };
+        bool gap = false;
+        int fd = oxl_open_beneath(p->root_fd, data, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        return fd < 0 ||
+               oxl_salvage(fd, path, &p->repo->format.id, p->repo->format.blob_algo, ask_record, &a, &gap, NULL) < 0 ||
+               gap || a.missing;
+}
+
+static bool is_only_copy(struct oxl_repair *p, const struct oxl_json *note, const char *data, const char *path)
 {
         struct oxl_digest id;
         const char *slug = note ? oxl_json_get_string(note, "slug") : NULL;
@@ -346,8 +401,9 @@ static bool is_only_copy(struct oxl_repair *p, const struct oxl_json *note, cons
                 return true;
         if (oxl_loose_path_parse(p->repo->format.blob_algo, path, &id))
                 return oxl_good_stored(p, OXL_KIND_BLOB, &id, NULL) != 0;
-        /* A pack leaves its place only when each of its objects has a good copy. */
-        return strncmp(path, "versions/packs/", 15) != 0 && strcmp(path, "format") != 0;
+        if (strncmp(path, "versions/packs/", 15) == 0)
+                return pack_is_only_copy(p, data, path);
+        return strcmp(path, "format") != 0;
 }
 
 static int list_entry(void *ctx, const char *folder, const char *id, const struct oxl_json *note, struct oxl_error *err)
@@ -365,14 +421,16 @@ static int list_entry(void *ctx, const char *folder, const char *id, const struc
         if (!path)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         bool there = oxl_fd_stat_at(l->s->p.root_fd, data, &st) == 0;
+        if (!there && errno != ENOENT)
+                return OXL_FAIL_OS(err, FILE_STAT, data);
         const struct oxl_quarantine_entry e = { .id = id,
                                                 .path = path,
                                                 .bytes = (uint64_t)st.st_size,
-                                                .only_copy = there && is_only_copy(&l->s->p, note, path) };
+                                                .only_copy = there && is_only_copy(&l->s->p, note, data, path) };
         return l->fn ? l->fn(l->ctx, &e, err) : 0;
 }
 
-/* The folders of the runs, now empty. */
+/* The folders of the runs; one that holds something which was not listed stays. */
 static int remove_empty(int root_fd, struct oxl_error *err)
 {
         cleanup(names_free) char **ids = NULL;
@@ -381,7 +439,7 @@ static int remove_empty(int root_fd, struct oxl_error *err)
                 cleanup_free char *dir = NULL;
                 if (asprintf(&dir, TOP "/%s", *id) < 0)
                         return OXL_FAIL_PLAIN(err, NOMEM);
-                r = oxl_remove_tree(root_fd, dir, err);
+                r = oxl_remove_empty(root_fd, dir, err);
         }
         return r;
 }
@@ -399,5 +457,5 @@ int oxl_quarantine_list(const char *start, const struct oxl_repo_options *repo_o
         l.remove = true;
         if (r == 0 && purge)
                 r = oxl_quarantine_each(s.p.root_fd, NULL, list_entry, &l, err);
-        return r < 0 || !purge ? r : remove_empty(s.p.root_fd, err);
+        return r != 0 || !purge ? r : remove_empty(s.p.root_fd, err);
 }

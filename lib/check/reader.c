@@ -192,7 +192,7 @@ static bool open_direct(struct oxl_reader *r, const char *path)
 int oxl_reader_open(struct oxl_reader *r, struct oxl_check *c, const char *path, struct oxl_error *err)
 {
         oxl_reader_done(r);
-        *r = (struct oxl_reader){ .c = c, .fd = -1, .source = { read_source, r } };
+        *r = (struct oxl_reader){ .c = c, .fd = -1, .source = { .read = read_source, .ctx = r } };
         if (c->limits.media && open_direct(r, path))
                 return 0;
         r->fd = open_file(c, path, 0);

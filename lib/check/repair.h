@@ -126,12 +126,14 @@ OXL_MUST_CHECK int oxl_quarantine_each(int root_fd, const char *only, oxl_quaran
 
 /* --- good.c ------------------------------------------------------------------------------------------------------ */
 
+enum { OXL_GOOD_SOURCE_BYTES = 512 };
+
 struct oxl_good_copy {
         struct oxl_objects *objects; /* borrowed; a blob of this store */
         int fd;                      /* owned; a file, whole */
         struct oxl_buf bytes;        /* when neither */
         uint64_t size;
-        char source[512];
+        char source[OXL_GOOD_SOURCE_BYTES];
 };
 #define OXL_GOOD_COPY_INIT                      \
         {                                       \
@@ -153,6 +155,13 @@ OXL_MUST_CHECK int oxl_good_bytes(struct oxl_repair *p, struct oxl_good_copy *c,
 /* Is a verified copy in the store? 0 yes, 1 no. Failures to read count as no. */
 OXL_MUST_CHECK int oxl_good_stored(struct oxl_repair *p, enum oxl_kind kind, const struct oxl_digest *id,
                                    struct oxl_error *err);
+
+/* Files that no hash names, of another copy of this repository: @fn gets the .oxen-lite of each folder given as @from whose format
+ * has @id, until it returns something else than 1, which is returned; its folder is then in @ret_source. 1: none. Works without an
+ * opened repository. NOMEM. */
+typedef int oxl_good_kin_fn(void *ctx, int root_fd, struct oxl_error *err);
+OXL_MUST_CHECK int oxl_good_kin(const struct oxl_repair *p, const struct oxl_repo_id *id, oxl_good_kin_fn *fn,
+                                void *ctx, char ret_source[OXL_GOOD_SOURCE_BYTES], struct oxl_error *err);
 
 /* --- repair_pack.c ----------------------------------------------------------------------------------------------- */
 

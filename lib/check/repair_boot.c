@@ -101,14 +101,14 @@ static bool seal_fits(struct oxl_repair *p, const char *kind, const char *path, 
                oxl_seal_text_check(oxl_buf_bytes(&text), kind, id, path, path, &body, NULL) == 0;
 }
 
-static bool config_fits(struct oxl_repair *p, const struct oxl_repo_id *id)
+/* Is config.json in @root_fd whole, with a seal of @id? Its text is in @text. */
+static bool config_fits(int root_fd, const struct oxl_repo_id *id, struct oxl_buf *text)
 {
-        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         struct oxl_settings settings;
         enum oxl_config_state state = OXL_CONFIG_DAMAGED;
         oxl_settings_default(&settings);
-        bool read = oxl_repo_read_file(p->root_fd, "config.json", &text, NULL) == 0 &&
-                    oxl_config_parse(oxl_buf_bytes(&text), id, &settings, &state, NULL, NULL) == 0;
+        bool read = oxl_repo_read_file(root_fd, "config.json", text, NULL) == 0 &&
+                    oxl_config_parse(oxl_buf_bytes(text), id, &settings, &state, NULL, NULL) == 0;
         oxl_settings_done(&settings);
         return read && state == OXL_CONFIG_SOUND;
 }
@@ -163,7 +163,8 @@ static void algo_from_loose(struct evidence *e)
 
 static uint64_t count_seals(struct oxl_repair *p, const struct oxl_repo_id *id)
 {
-        return (uint64_t)seal_fits(p, "HEAD", "HEAD", id) + config_fits(p, id);
+        cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        return (uint64_t)seal_fits(p, "HEAD", "HEAD", id) + config_fits(p->root_fd, id, &text);
 }
 
 static int gather(struct evidence *e, struct oxl_error *err)
@@ -233,48 +234,98 @@ static int read_format(struct oxl_repair *p, struct oxl_format *ret, struct oxl_
         return r < 0 ? r : oxl_format_parse(oxl_buf_bytes(&text), ret, err);
 }
 
+struct config_search {
+        const struct oxl_repo_id *id;
+        struct oxl_buf *text;
+};
+
+static int take_config(void *ctx, int root_fd, struct oxl_error *err)
+{
+        const struct config_search *s = ctx;
+        (void)err;
+        return config_fits(root_fd, s->id, s->text) ? 0 : 1;
+}
+
+static int print_defaults(const struct oxl_repo_id *id, struct oxl_buf *ret, struct oxl_error *err)
+{
+        struct oxl_settings settings;
+        oxl_settings_default(&settings);
+        oxl_buf_clear(ret);
+        int r = oxl_config_print(&settings, id, ret, err);
+        oxl_settings_done(&settings);
+        return r;
+}
+
+/* A damaged file may still tell a person what the settings were: the defaults replace it only when a plan lists it. */
 static int mend_config(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
 {
         struct oxl_format format;
-        struct oxl_settings settings;
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
+        char source[OXL_GOOD_SOURCE_BYTES] = "defaults";
         int r = read_format(p, &format, err);
         if (r < 0)
                 return r;
-        oxl_settings_default(&settings);
-        r = oxl_config_print(&settings, &format.id, &text, err);
-        oxl_settings_done(&settings);
+        struct config_search s = { &format.id, &text };
+        r = oxl_good_kin(p, &format.id, take_config, &s, source, err);
+        bool none = r == 1;
+        if (none && f->problem == OXL_P_CONFIG_DAMAGED && !p->how->plan)
+                return oxl_repair_tell(
+                        p, f, OXL_REPAIR_PROPOSED, "",
+                        "a person may still read the settings in it: oxen-lite config --edit; or give fsck "
+                        "--json to fsck --apply, for the defaults",
+                        err);
+        if (none)
+                r = print_defaults(&format.id, &text, err);
         if (r == 0)
-                r = oxl_quarantine_keep(p, f, "config.json", "defaults", err);
-        /* CRASH: the damaged file, or the defaults */
+                r = oxl_quarantine_keep(p, f, "config.json", source, err);
+        /* CRASH: the damaged file, or the new one */
         if (r == 0)
                 r = oxl_durable_write(p->durable, "config.json", text.data, text.len, err);
-        return r < 0 ? r
-                     : oxl_repair_tell(p, f, OXL_REPAIR_REBUILT, "defaults",
-                                       "the settings are the defaults now: set user.name and others again", err);
+        if (r < 0)
+                return r;
+        return none ? oxl_repair_tell(p, f, OXL_REPAIR_REBUILT, source,
+                                      "the settings are the defaults now: set user.name and others again", err)
+                    : oxl_repair_tell(p, f, OXL_REPAIR_HEALED, source, "", err);
 }
 
 /* --- journal --- */
 
+static const char *const journal_files[] = { "journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal" };
+
+static int drop_journal(struct oxl_repair *p, struct oxl_error *err)
+{
+        int r = 0;
+        /* CRASH: some of its files, damaged as before, or none: missing. The -wal goes after the database, it fits no
+         * other. */
+        for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(journal_files); i++)
+                r = oxl_quarantine_drop(p, journal_files[i], err);
+        return r;
+}
+
+/* CRASH: a part of an empty journal, which is damaged, or missing. One that fails is not left as a file that looks damaged: it is
+ * missing, as it was. */
+static int begin_journal(struct oxl_repair *p, const struct oxl_repo_id *id, struct oxl_error *err)
+{
+        const struct oxl_journal_config config = { .dir = p->root, .id = *id, .lock_fd = -1 };
+        int r = oxl_journal_create(&config, err);
+        if (r < 0) {
+                OXL_IGNORE(drop_journal(p, NULL), "the first error is returned; the next check finds what is there");
+                return r;
+        }
+        r = oxl_durable_mark(p->durable, "journal.db", err);
+        return r < 0 ? r : oxl_durable_barrier(p->durable, err);
+}
+
 static int mend_journal(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
 {
-        static const char *const files[] = { "journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal" };
         struct oxl_format format;
         int r = read_format(p, &format, err);
-        for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(files); i++)
-                r = oxl_quarantine_keep(p, f, files[i], "begun anew", err);
-        /* CRASH: some of its files, damaged as before, or none: missing. The -wal goes last, it fits no other
-         * database. */
-        for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(files); i++)
-                r = oxl_quarantine_drop(p, files[i], err);
-        if (r < 0)
-                return r;
-        const struct oxl_journal_config config = { .dir = p->root, .id = format.id, .lock_fd = -1 };
-        r = oxl_journal_create(&config, err);
+        for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(journal_files); i++)
+                r = oxl_quarantine_keep(p, f, journal_files[i], "begun anew", err);
         if (r == 0)
-                r = oxl_durable_mark(p->durable, "journal.db", err);
+                r = drop_journal(p, err);
         if (r == 0)
-                r = oxl_durable_barrier(p->durable, err);
+                r = begin_journal(p, &format.id, err);
         return r < 0 ? r
                      : oxl_repair_tell(p, f, OXL_REPAIR_REBUILT, "begun anew",
                                        "operation log and open intents are lost; no committed data is", err);

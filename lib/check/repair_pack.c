@@ -260,13 +260,19 @@ struct record {
 struct rescue {
         struct oxl_repair *p;
         const char *path;
-        bool unindexed; /* the store cannot read this pack at all */
-        bool gap, all;
+        bool unindexed; /* the store cannot read this pack, or only what an old lookup leads to */
+        bool gap;
         struct record *records;
         size_t n, cap;
         size_t lost, salvaged, fetched; /* objects: nowhere; good in this pack; from elsewhere */
+        size_t unstable;                /* good once, and not when they were copied */
         struct oxl_pack_writer *writer;
         char source[512];
+};
+
+struct elsewhere {
+        struct rescue *x;
+        const struct record *k;
 };
 
 static void rescue_done(struct rescue *x)
@@ -304,21 +310,60 @@ static int note_record(void *ctx, const struct oxl_pack_entry *e, bool good, str
         return 0;
 }
 
-/* Second reading: the good ones into the new pack. What the store can read through other files is left out, when
- * the old
- * pack is to stay. */
+static int judge_elsewhere(void *ctx, struct oxl_copy *c, struct oxl_error *err)
+{
+        struct rescue *x = ((struct elsewhere *)ctx)->x;
+        const struct record *k = ((struct elsewhere *)ctx)->k;
+        struct oxl_digest got;
+        if (c->pack && strcmp(c->name, x->path) == 0)
+                return OXL_FAIL_WHY(err, MALFORMED, c->name, "the pack does not speak for itself");
+        int r = oxl_copy_scan(x->p->objects, c, (enum oxl_kind)k->kind, NULL, NULL, x->p->options->cancel, &got, err);
+        if (r < 0)
+                return r;
+        return oxl_digest_equal(&got, &k->id) ? 0 : oxl_copy_corrupt(c, &k->id, &got, err);
+}
+
+/* Is a verified copy in another file of the store? 0 yes, 1 no. A pack with a damaged index still answers through an
+ * intact lookup, until that is written anew. */
+static int stored_elsewhere(struct rescue *x, const struct record *k, struct oxl_error *err)
+{
+        struct elsewhere e = { x, k };
+        cleanup_search struct oxl_search s = { .o = x->p->objects,
+                                               .kind = (enum oxl_kind)k->kind,
+                                               .id = &k->id,
+                                               .judge = judge_elsewhere,
+                                               .ctx = &e,
+                                               .thorough = true };
+        return oxl_search_run(&s, err);
+}
+
+/* Second reading: the good ones into the new pack. When something is lost the old pack stays in any case: then what
+ * other files hold is left out, or each repair would add all of it once more. */
 static int write_record(void *ctx, const struct oxl_pack_entry *e, bool good, struct oxl_bytes bytes,
                         struct oxl_error *err)
 {
         struct rescue *x = ctx;
+        const struct record k = { .id = e->id, .kind = e->kind };
         if (e->kind == OXL_KIND_FILLER || !good || bytes.len != e->raw_len)
                 return 0;
-        if (!x->all) {
-                int r = oxl_good_stored(x->p, (enum oxl_kind)e->kind, &e->id, err);
+        if (x->lost > 0) {
+                int r = stored_elsewhere(x, &k, err);
                 if (r <= 0)
                         return r;
         }
         return add_object(x, (enum oxl_kind)e->kind, &e->id, bytes, err);
+}
+
+/* With nothing lost, every object of the old pack must be in the new one: a record may be read well once and badly
+ * the second time. */
+static void count_unstable(struct rescue *x)
+{
+        uint64_t at, len;
+        for (size_t i = 0; i < x->n; i++) {
+                const struct record *k = &x->records[i];
+                x->unstable +=
+                        !x->writer || !oxl_pack_writer_find(x->writer, (enum oxl_kind)k->kind, &k->id, &at, &len);
+        }
 }
 
 static int compare_records(const void *a, const void *b)
@@ -364,9 +409,12 @@ static int read_old(struct rescue *x, oxl_salvage_fn *fn, struct oxl_error *err)
 {
         struct oxl_repo *repo = x->p->repo;
         int fd = oxl_open_beneath(x->p->root_fd, x->path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+        bool gap = false;
         if (fd < 0)
                 return OXL_FAIL_OS(err, FILE_OPEN, x->path);
-        return oxl_salvage(fd, x->path, &repo->format.id, repo->format.blob_algo, fn, x, &x->gap, err);
+        int r = oxl_salvage(fd, x->path, &repo->format.id, repo->format.blob_algo, fn, x, &gap, err);
+        x->gap = x->gap || gap; /* of either reading */
+        return r;
 }
 
 int oxl_repair_publish_pack(struct oxl_repair *p, struct oxl_pack_writer *w, struct oxl_error *err)
@@ -407,14 +455,15 @@ static int rescue_pack(struct rescue *x, struct oxl_repair_find *f, bool *ret_mo
         int r = read_old(x, note_record, err);
         if (r == 0)
                 r = fetch_bad(x, err);
-        x->all = x->lost == 0 && !x->gap;
-        if (r == 0 && (x->all || x->unindexed))
+        if (r == 0 && (x->lost == 0 || x->unindexed))
                 r = read_old(x, write_record, err);
+        if (r == 0 && x->lost == 0)
+                count_unstable(x);
         if (r == 0 && x->writer)
                 r = oxl_repair_publish_pack(x->p, take_ptr(&x->writer), err);
         if (r < 0)
                 return r;
-        r = x->lost ? 1 : x->gap ? any_missing(x->p, err) : 0;
+        r = x->lost || x->unstable ? 1 : x->gap ? any_missing(x->p, err) : 0;
         *ret_moved = r == 0;
         if (r != 0)
                 return r < 0 ? r : 0;
@@ -467,6 +516,10 @@ static int repair_pack(struct oxl_repair *p, struct oxl_repair_find *f, struct o
         if (x.lost)
                 snprintf(text, sizeof text, "%zu of its objects ha%s no good copy; all others are readable: %s", x.lost,
                          x.lost == 1 ? "s" : "ve", count);
+        else if (x.unstable)
+                snprintf(text, sizeof text,
+                         "%zu of its records were good once and not the second time: check the disk, then run again",
+                         x.unstable);
         else
                 snprintf(text, sizeof text,
                          "a part of it cannot be told, and objects are missing; the others are readable: %s", count);

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * HEAD and refs. A ref is written again only where the operation log knows where it was, and the commit can be
- * read; HEAD
- * only where the log or a single branch decides it. Everything else is a proposal: branches for HEAD, commits that
- * no other commit
- * and no ref names for a ref; a person chooses, and says so in a plan: the member "choice" of the finding (a commit id; for HEAD a
+ * HEAD and refs. A ref is written again only where the operation log knows where it was, or else another copy of the repository that
+ * was given as --from, and the commit can be read; HEAD only where one of them or a single branch decides it. Everything else is a
+ * proposal: branches for HEAD, commits that no other commit and no ref names for a ref; a person chooses, and says so in a plan: the
+ * member "choice" of the finding (a commit id; for HEAD a
  * branch, too). A choice is taken only when the commit is whole in the store, or the branch there.
  *
  * What a crash leaves: the damaged file, or the new one.
@@ -213,31 +212,61 @@ static int write_chosen_ref(struct oxl_repair *p, struct oxl_repair_find *f, str
         return r < 0 ? r : replace_text(p, f, f->path, "the choice in the plan", &text, err);
 }
 
-/* 0 written, 1 nobody knows. */
-static int write_ref(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
+/* A place among the folders given as --from that has the file whole, with our seal. */
+struct kin {
+        struct oxl_repair *p;
+        const char *ref;      /* what is looked for; NULL: HEAD */
+        char *head;           /* owned: the branch that HEAD names, or NULL */
+        struct oxl_digest id; /* else the commit */
+};
+
+/* 1: it does not say, or what it says is not here. */
+static int ask_kin(void *ctx, int root_fd, struct oxl_error *err)
+{
+        struct kin *k = ctx;
+        struct stat st;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        const struct oxl_repo other = { .root_fd = root_fd, .format = k->p->repo->format };
+        free(take_ptr(&k->head));
+        int r = k->ref ? oxl_ref_read(&other, k->ref, &k->id, &why) : oxl_head_read(&other, &k->head, &k->id, &why);
+        if (r != 0)
+                return why.code == OXL_E_NOMEM ? oxl_error_copy(err, &why) : 1;
+        if (k->head)
+                return oxl_fd_stat_at(k->p->root_fd, k->head, &st) == 0 && S_ISREG(st.st_mode) ? 0 : 1;
+        return oxl_good_stored(k->p, OXL_KIND_COMMIT, &k->id, err);
+}
+
+/* 0 written, 1 nobody knows. The log is this repository's own, a copy may be older. */
+static int write_ref(struct oxl_repair *p, struct oxl_repair_find *f, char source[OXL_GOOD_SOURCE_BYTES],
+                     struct oxl_error *err)
 {
         struct log_query q = { .ref = f->path };
+        struct kin k = { .p = p, .ref = f->path };
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         int r = ask_log(p, &q, err);
         free(q.found_ref);
+        snprintf(source, OXL_GOOD_SOURCE_BYTES, "operation log");
         if (r == 0)
                 r = oxl_good_stored(p, OXL_KIND_COMMIT, &q.id, err);
+        if (r == 1) {
+                r = oxl_good_kin(p, &p->repo->format.id, ask_kin, &k, source, err);
+                q.id = k.id;
+        }
         if (r != 0)
                 return r;
         r = oxl_ref_print(&p->repo->format.id, f->path, &q.id, &text, err);
-        return r < 0 ? r : replace_text(p, f, f->path, "operation log", &text, err);
+        return r < 0 ? r : replace_text(p, f, f->path, source, &text, err);
 }
 
 static int repair_ref(struct oxl_repair *p, struct oxl_repair_find *f, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        char text[900];
+        char text[900], source[OXL_GOOD_SOURCE_BYTES] = "the choice in the plan";
         if (!oxl_repair_fresh(p, f))
                 return oxl_repair_tell(p, f, OXL_REPAIR_STALE, "", "it changed since it was checked", err);
-        int r = f->choice ? write_chosen_ref(p, f, &why) : write_ref(p, f, &why);
+        int r = f->choice ? write_chosen_ref(p, f, &why) : write_ref(p, f, source, &why);
         if (r == 0)
-                return oxl_repair_tell(p, f, OXL_REPAIR_HEALED, f->choice ? "the choice in the plan" : "operation log",
-                                       "", err);
+                return oxl_repair_tell(p, f, OXL_REPAIR_HEALED, source, "", err);
         if (r == 1)
                 r = propose_commits(p, text, sizeof text, &why);
         if (r < 0)
@@ -304,27 +333,32 @@ static bool is_branch(const char *ref)
 }
 
 /* 0: *text is what HEAD was, 1: nobody knows. */
-static int decide_head(struct oxl_repair *p, struct branches *b, struct oxl_buf *text, const char **ret_source,
-                       struct oxl_error *err)
+static int decide_head(struct oxl_repair *p, struct branches *b, struct oxl_buf *text,
+                       char source[OXL_GOOD_SOURCE_BYTES], struct oxl_error *err)
 {
         struct log_query q = { .ref = NULL };
+        struct kin k = { .p = p };
         const struct oxl_repo_id *id = &p->repo->format.id;
         int r = ask_log(p, &q, err);
         cleanup_free char *ref = q.found_ref;
-        *ret_source = "operation log";
+        snprintf(source, OXL_GOOD_SOURCE_BYTES, "operation log");
         if (r < 0)
                 return r;
         if (r == 0 && strcmp(ref, "HEAD") == 0)
                 return oxl_head_print(id, NULL, &q.id, text, err);
         if (r == 0 && is_branch(ref))
                 return oxl_head_print(id, ref, NULL, text, err);
-        *ret_source = "the only branch";
+        r = oxl_good_kin(p, id, ask_kin, &k, source, err);
+        cleanup_free char *head = k.head;
+        if (r <= 0)
+                return r < 0 ? r : oxl_head_print(id, head, head ? NULL : &k.id, text, err);
+        snprintf(source, OXL_GOOD_SOURCE_BYTES, "the only branch");
         if (b->n == 1)
                 return oxl_head_print(id, b->only, NULL, text, err);
         if (b->n > 1)
                 return 1;
         /* No branch at all, and the log knows of no commit: as init makes it. */
-        *ret_source = "no branch has commits";
+        snprintf(source, OXL_GOOD_SOURCE_BYTES, "no branch has commits");
         cleanup(commits_done) struct commits c = { .p = p, .ids = OXL_BUF_INIT, .named = OXL_BUF_INIT };
         c.set[0].id_of = c.set[1].id_of = id_of;
         r = oxl_pack_list(p->root_fd, list_pack, &c, err);
@@ -355,14 +389,12 @@ static int repair_head(struct oxl_repair *p, struct oxl_repair_find *f, struct o
         cleanup(branches_done) struct branches b = { 0 };
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        const char *source = "";
+        char source[OXL_GOOD_SOURCE_BYTES] = "the choice in the plan";
         if (!oxl_repair_fresh(p, f))
                 return oxl_repair_tell(p, f, OXL_REPAIR_STALE, "", "it changed since it was checked", err);
         int r = list_branches(p->root_fd, "refs/heads", 0, &b, &why);
-        if (f->choice)
-                source = "the choice in the plan";
         if (r == 0)
-                r = f->choice ? chosen_head(p, f, &text, &why) : decide_head(p, &b, &text, &source, &why);
+                r = f->choice ? chosen_head(p, f, &text, &why) : decide_head(p, &b, &text, source, &why);
         if (r == 0)
                 r = replace_text(p, f, "HEAD", source, &text, &why);
         if (r < 0)

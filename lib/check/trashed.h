@@ -17,14 +17,16 @@ struct oxl_trashed {
         struct oxl_trashed_run *at; /* owned */
         size_t n;
         bool listed;
+        oxl_unreadable_fn *unreadable; /* hears of what could not be read; NULL: nobody */
+        void *ctx;
 };
 void oxl_trashed_done(struct oxl_trashed *t);
 
-/* Opens the runs once; those that cannot be opened are left out. NOMEM. */
-OXL_MUST_CHECK int oxl_trashed_list(struct oxl_trashed *t, int root_fd, const struct oxl_repo_id *id,
-                                    enum oxl_algo blob_algo, struct oxl_error *err);
-/* The run that has a good copy of the object; NULL: none. */
-const struct oxl_trashed_run *oxl_trashed_find(const struct oxl_trashed *t, enum oxl_kind kind,
-                                               const struct oxl_digest *id);
+/* Opens the runs in trash of the repository of @like, once. What cannot be read is left out, and like->unreadable hears of it. NOMEM. */
+OXL_MUST_CHECK int oxl_trashed_list(struct oxl_trashed *t, const struct oxl_objects_config *like,
+                                    struct oxl_error *err);
+/* *ret: the run that has a good copy of the object; NULL: none that can be read. NOMEM. */
+OXL_MUST_CHECK int oxl_trashed_find(const struct oxl_trashed *t, enum oxl_kind kind, const struct oxl_digest *id,
+                                    const struct oxl_trashed_run **ret, struct oxl_error *err);
 
 #endif

@@ -197,12 +197,28 @@ int oxl_dirs_base(struct oxl_dirs *d, int at, const char *path, struct oxl_dnode
         return 0;
 }
 
-struct oxl_dnode *oxl_dirs_base_on(const struct oxl_dirs *d, dev_t dev)
+/* The first base on device @dev; NULL when there is none. */
+static struct oxl_dnode *base_on(const struct oxl_dirs *d, dev_t dev)
 {
         for (size_t i = 0; i < d->n; i++)
                 if (!d->nodes[i]->parent && d->nodes[i]->dev == dev)
                         return d->nodes[i];
         return NULL;
+}
+
+/* The kernel is asked once per base. syncfs() of a descriptor that was opened by O_PATH fails. */
+static bool speaks(struct oxl_dnode *base)
+{
+        if (base->syncfs == OXL_SYNCFS_NOT_ASKED)
+                base->syncfs =
+                        !base->unreadable && oxl_syncfs_reports(base->fd) ? OXL_SYNCFS_REPORTS : OXL_SYNCFS_SILENT;
+        return base->syncfs == OXL_SYNCFS_REPORTS;
+}
+
+struct oxl_dnode *oxl_dirs_spokesman(const struct oxl_dirs *d, dev_t dev)
+{
+        struct oxl_dnode *base = base_on(d, dev);
+        return base && speaks(base) ? base : NULL;
 }
 
 int oxl_dnode_fd(struct oxl_dirs *d, struct oxl_dnode *node)
@@ -416,16 +432,16 @@ static unsigned deepest_dirty(const struct oxl_dirs *d)
 
 static bool waits_for(const struct oxl_dirs *d, const struct oxl_dnode *node, const struct oxl_dnode *base)
 {
-        return node->dirty && !node->unreadable && oxl_dirs_base_on(d, node->dev) == base;
+        return node->dirty && !node->unreadable && base_on(d, node->dev) == base;
 }
 
 /* Syncs many directories of @base's file system at once. CRASH: as in sync_node(), for all of them. */
-static int sync_through(struct oxl_dirs *d, const struct oxl_dnode *base)
+static int sync_through(struct oxl_dirs *d, struct oxl_dnode *base)
 {
         size_t waiting = 0;
         for (size_t i = 0; i < d->n; i++)
                 waiting += waits_for(d, d->nodes[i], base);
-        if (waiting <= SYNCFS_FROM)
+        if (waiting <= SYNCFS_FROM || !speaks(base))
                 return 0;
         if (!OXL_MUTANT(NO_DIR_FSYNC) && oxl_sync_fs(base->fd) < 0)
                 return -1;
@@ -435,10 +451,10 @@ static int sync_through(struct oxl_dirs *d, const struct oxl_dnode *base)
         return 0;
 }
 
-size_t oxl_dirs_barrier(struct oxl_dirs *d, bool syncfs, oxl_dirs_failed_fn *failed, void *ctx)
+size_t oxl_dirs_barrier(struct oxl_dirs *d, oxl_dirs_failed_fn *failed, void *ctx)
 {
         size_t failures = 0;
-        for (size_t i = 0; syncfs && i < d->n; i++) {
+        for (size_t i = 0; i < d->n; i++) {
                 if (d->nodes[i]->parent || sync_through(d, d->nodes[i]) == 0)
                         continue;
                 failed(ctx, *d->nodes[i]->path ? d->nodes[i]->path : ".");

@@ -36,6 +36,7 @@ struct oxl_dnode {
         bool dirty;     /* a name in it changed since the last barrier */
         bool linking;   /* its own name is waiting for the barrier */
         bool linked;
+        enum { OXL_SYNCFS_NOT_ASKED = 0, OXL_SYNCFS_SILENT, OXL_SYNCFS_REPORTS } syncfs; /* of a base */
 };
 
 struct oxl_dirs {
@@ -85,11 +86,12 @@ void oxl_dnode_forget(struct oxl_dnode *node);
 /* Called by the barrier for each directory that could not be synced; errno says why. */
 typedef void oxl_dirs_failed_fn(void *ctx, const char *path);
 
-/* Syncs all marked directories, deepest first; with @syncfs more than 32 of one file system by one syncfs(), which the caller knows
- * to report failures. Returns the number of those that failed, which stay marked. */
-OXL_MUST_CHECK size_t oxl_dirs_barrier(struct oxl_dirs *d, bool syncfs, oxl_dirs_failed_fn *failed, void *ctx);
+/* Syncs all marked directories, deepest first; more than 32 of one file system by one syncfs(), where that reports failures. Returns
+ * the number of those that failed, which stay marked. */
+OXL_MUST_CHECK size_t oxl_dirs_barrier(struct oxl_dirs *d, oxl_dirs_failed_fn *failed, void *ctx);
 
-/* The first base on device @dev; NULL when there is none. */
-struct oxl_dnode *oxl_dirs_base_on(const struct oxl_dirs *d, dev_t dev);
+/* The first base on device @dev, when syncfs() of its descriptor reports failures (durable/sync.h); else NULL. Not a later one: its
+ * descriptor may be younger than a failure. */
+struct oxl_dnode *oxl_dirs_spokesman(const struct oxl_dirs *d, dev_t dev);
 
 #endif

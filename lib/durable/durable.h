@@ -70,7 +70,7 @@ uint64_t oxl_stage_size(const struct oxl_stage *s);
 
 /* fsync and close, both checked. FILE_SYNC, FILE_CLOSE: the object is poisoned. A second call returns 0 at once. */
 OXL_MUST_CHECK int oxl_stage_sync(struct oxl_stage *s, struct oxl_error *err);
-/* The same for many: one syncfs when @n > 32 and the kernel reports errors through it, else one fsync each. */
+/* The same for many: one syncfs when @n > 32 and that reports errors (sync.h), else one fsync each. */
 OXL_MUST_CHECK int oxl_stage_sync_many(struct oxl_durable *d, struct oxl_stage *const *s, size_t n,
                                        struct oxl_error *err);
 

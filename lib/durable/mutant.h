@@ -32,14 +32,14 @@
         X(RESTORE_WITHOUT_INTENT)     \
         X(ADD_BELIEVES_INDEX)         \
         X(RESTORE_BELIEVES_FILES)     \
+        X(MOVE_BELIEVES_FILES)        \
         X(RECOVERY_BELIEVES_JOURNAL)  \
         X(JOURNAL_KEEPS_CACHE)        \
         X(INTENT_BEFORE_FOUND)        \
         X(RECOVERY_BELIEVES_WAL)      \
         X(RETRY_FSYNC)                \
         X(QUARANTINE_WITHOUT_BARRIER) \
-        X(TRASH_WITHOUT_BARRIER)      \
-        X(TRASH_BEFORE_PACKS)
+        X(TRASH_WITHOUT_BARRIER)
 
 enum oxl_mutant {
         OXL_MUTANT_NONE,

@@ -62,3 +62,12 @@ int oxl_remove_tree(int dirfd, const char *name, struct oxl_error *err)
 {
         return remove_dir(dirfd, name, 0, err);
 }
+
+int oxl_remove_empty(int dirfd, const char *name, struct oxl_error *err)
+{
+        /* CRASH: an empty folder, or none */
+        if (oxl_sys->unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT && errno != ENOTEMPTY &&
+            errno != EEXIST && errno != ENOTDIR)
+                return OXL_FAIL_OS(err, FILE_REMOVE, name);
+        return 0;
+}

@@ -10,4 +10,8 @@
  * levels): the first of them, after everything else that could go has gone. */
 OXL_MUST_CHECK int oxl_remove_tree(int dirfd, const char *name, struct oxl_error *err);
 
+/* Removes the directory @name in @dirfd when nothing is in it. 0 also when it holds something or is not there. Not a
+ * durable change. FILE_REMOVE. */
+OXL_MUST_CHECK int oxl_remove_empty(int dirfd, const char *name, struct oxl_error *err);
+
 #endif

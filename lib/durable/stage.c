@@ -275,7 +275,7 @@ int oxl_durable_barrier(struct oxl_durable *d, struct oxl_error *err)
         if (r < 0)
                 return r;
         cleanup_error struct oxl_error first = OXL_ERROR_INIT;
-        if (oxl_dirs_barrier(&d->w.dirs, oxl_writer_syncfs_reports(&d->w), dir_sync_failed, &first) == 0)
+        if (oxl_dirs_barrier(&d->w.dirs, dir_sync_failed, &first) == 0)
                 return 0;
         d->w.poisoned = true;
         if (err)

@@ -5,6 +5,7 @@
 #define OXL_DURABLE_SYNC_H
 
 #include <errno.h>
+#include <stdbool.h>
 
 #include "durable/mutant.h"
 #include "os/sys.h"
@@ -31,5 +32,13 @@ static inline int oxl_sync_fs(int fd)
         while (r < 0 && oxl_sync_again());
         return r;
 }
+
+/*
+ * Does syncfs() of @fd, which was not opened by O_PATH, tell of everything that was lost since it was opened? Since Linux 5.8 it
+ * reports failed writeback, of file systems that note it per superblock; since 5.17 also what the file system's own sync says,
+ * which was dropped before. Those that keep no such note, or are not the ones that write (overlay, network, FUSE), are not
+ * believed: there each file is synced by itself. (sync.c)
+ */
+bool oxl_syncfs_reports(int fd);
 
 #endif

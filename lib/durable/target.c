@@ -189,7 +189,7 @@ int oxl_target_settle(struct oxl_writer *w, const struct oxl_atomic_options *o, 
                       struct oxl_error *err)
 {
         struct barrier_ctx c = { .o = o, .warnings = warnings, .err = err };
-        if (oxl_dirs_barrier(&w->dirs, oxl_writer_syncfs_reports(w), dir_sync_failed, &c) == 0)
+        if (oxl_dirs_barrier(&w->dirs, dir_sync_failed, &c) == 0)
                 return 0;
         return o->flags & OXL_ATOMIC_STRICT ? -OXL_E_DIR_SYNC : OXL_NOT_DURABLE;
 }

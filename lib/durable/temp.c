@@ -43,27 +43,10 @@ static void list_append(struct oxl_temp *t)
         w->open++;
 }
 
-/* Since Linux 5.8 syncfs() reports what was lost since its descriptor was opened; before, it reports nothing. */
-bool oxl_writer_syncfs_reports(struct oxl_writer *w)
-{
-        if (w->syncfs == OXL_SYNCFS_NOT_ASKED) {
-                struct utsname u;
-                unsigned long major = 0, minor = 0;
-                if (oxl_sys->uname(&u) == 0) {
-                        char *dot;
-                        major = strtoul(u.release, &dot, 10);
-                        minor = *dot == '.' ? strtoul(dot + 1, NULL, 10) : 0;
-                }
-                bool reports = major > 5 || (major == 5 && minor >= 8);
-                w->syncfs = reports ? OXL_SYNCFS_REPORTS : OXL_SYNCFS_SILENT;
-        }
-        return w->syncfs == OXL_SYNCFS_REPORTS;
-}
-
 /* The directory whose descriptor is older than the temp and may speak for its file system; NULL when none may. */
 static struct oxl_dnode *spokesman(const struct oxl_temp *t)
 {
-        return oxl_writer_syncfs_reports(t->w) ? oxl_dirs_base_on(&t->w->dirs, t->dev) : NULL;
+        return oxl_dirs_spokesman(&t->w->dirs, t->dev);
 }
 
 static int close_written(struct oxl_temp *t, struct oxl_error *err)

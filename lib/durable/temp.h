@@ -41,14 +41,10 @@ struct oxl_writer {
         struct oxl_temp *oldest, *newest; /* temps with an open written descriptor */
         unsigned open;
         bool poisoned;
-        enum { OXL_SYNCFS_NOT_ASKED = 0, OXL_SYNCFS_SILENT, OXL_SYNCFS_REPORTS } syncfs;
 };
 #define OXL_WRITER_INIT { .dirs = OXL_DIRS_INIT }
 
 void oxl_writer_done(struct oxl_writer *w);
-
-/* Does this kernel tell of failed writeback through syncfs()? */
-bool oxl_writer_syncfs_reports(struct oxl_writer *w);
 
 struct oxl_temp {
         struct oxl_writer *w;
@@ -102,7 +98,7 @@ OXL_MUST_CHECK int oxl_temp_sync(struct oxl_temp *t, struct oxl_error *err);
 /* Closes the written descriptor, checked. FILE_CLOSE: poisoned. Again: 0 at once. */
 OXL_MUST_CHECK int oxl_temp_close(struct oxl_temp *t, struct oxl_error *err);
 
-/* sync and close of many: above 32 by one syncfs where the kernel reports errors through it. */
+/* sync and close of many: above 32 by one syncfs where that reports errors. */
 OXL_MUST_CHECK int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err);
 
 /* Renames the closed temp to @name in @dir; both directories are marked for the barrier. @target is for messages.

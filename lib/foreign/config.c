@@ -17,8 +17,9 @@
 
 enum { HEAD_MAX = 4096, CONFIG_MAX = 1 << 20, KEY_MAX = 128 };
 
-/* Why the text is not what Oxen writes, static; NULL when it may be. */
+/* Why the text is not what Oxen writes, static; NULL when it may be; `no_memory` says nothing about the text. */
 typedef const char *judge_fn(struct oxl_bytes text, void *ctx);
+static const char no_memory[] = "there is no memory to read it";
 
 /* --- reading, twice when it looks wrong ---------------------------------------------------------------------------- */
 
@@ -46,7 +47,9 @@ static int report_text(struct oxl_oxen *x, enum oxl_problem problem, const char 
         return oxl_oxen_report(x, &r, err);
 }
 
-/* 0: good (or good the second time); 1: not, which was reported. */
+enum { BAD = 1, UNREAD = 2 };
+
+/* 0: good (or good the second time); BAD: it is not; UNREAD: nobody knows. Both were reported. */
 static int check_text(struct oxl_oxen *x, enum oxl_problem problem, const char *name, size_t max, judge_fn *judge,
                       void *ctx, struct oxl_error *err)
 {
@@ -57,22 +60,26 @@ static int check_text(struct oxl_oxen *x, enum oxl_problem problem, const char *
         int r = read_text(x->repo_fd, name, max, false, &first, &st[0], &why);
         if (r == 0 && !(bad = judge(oxl_buf_bytes(&first), ctx)))
                 return 0;
+        if (bad == no_memory)
+                return OXL_FAIL_PLAIN(err, NOMEM);
         if (r == 0)
                 r = read_text(x->repo_fd, name, max, true, &second, &st[1], &why);
         if (r < 0) {
                 r = oxl_oxen_unreadable(x, name, &why, err);
-                return r < 0 ? r : 1;
+                return r < 0 ? r : UNREAD;
         }
         if (r > 0) {
                 r = report_text(x, problem, name, "", "it is missing, or is no regular file", err);
-                return r < 0 ? r : 1;
+                return r < 0 ? r : BAD;
         }
         bool same = oxl_bytes_equal(oxl_buf_bytes(&first), oxl_buf_bytes(&second));
         const char *again = judge(oxl_buf_bytes(&second), ctx);
+        if (again == no_memory)
+                return OXL_FAIL_PLAIN(err, NOMEM);
         if (!again)
                 return oxl_oxen_same(&st[0], &st[1]) ? report_text(x, OXL_P_TRANSIENT, name, "transient", bad, err) : 0;
         r = report_text(x, problem, name, same ? "media" : "memory-suspect", again, err);
-        return r < 0 ? r : 1;
+        return r < 0 ? r : BAD;
 }
 
 static const char *not_text(struct oxl_bytes text, bool lines)
@@ -112,8 +119,7 @@ struct toml {
         int depth;                    /* inside an array or inline table that spans lines */
         char quote;                   /* inside a text of several lines: its quote */
         char *kind, *path, *settings; /* owned: the values that are looked for */
-        bool no_memory;
-        bool inline_table; /* storage = { ... }: not read */
+        bool inline_table;            /* storage = { ... }: not read */
 };
 
 static void toml_done(struct toml *t)
@@ -172,25 +178,30 @@ static bool scan_value(struct toml *t, struct oxl_bytes b)
         return true;
 }
 
-/* A basic or literal text at the beginning of @b. NULL: it is none, or has an escape other than \\ and \". */
-static char *text_value(struct oxl_bytes b)
+/* A basic or literal text at the beginning of @b, owned in *ret: NULL. Else why not: it is none, has an escape other than \\ and \",
+ * or `no_memory`. */
+static const char *text_value(struct oxl_bytes b, char **ret)
 {
-        char quote = b.len ? (char)b.data[0] : 0, *ret = (quote == '"' || quote == '\'') ? malloc(b.len) : NULL;
+        static const char none[] = "a value of [storage] is not a text that can be read";
+        char quote = b.len ? (char)b.data[0] : 0;
+        if (quote != '"' && quote != '\'')
+                return none;
+        cleanup_free char *text = malloc(b.len);
         size_t n = 0, i = 1;
-        if (!ret)
-                return NULL;
+        if (!text)
+                return no_memory;
         for (; i < b.len && (char)b.data[i] != quote; i++) {
                 if (quote == '"' && b.data[i] == '\\') {
                         i++;
                         if (i == b.len || !strchr("\\\"", b.data[i]))
                                 break;
                 }
-                ret[n++] = (char)b.data[i];
+                text[n++] = (char)b.data[i];
         }
-        ret[n] = 0;
-        if (i < b.len && (char)b.data[i] == quote && n > 0)
-                return ret;
-        free(ret);
+        text[n] = 0;
+        if (i == b.len || (char)b.data[i] != quote || n == 0)
+                return none;
+        *ret = take_ptr(&text);
         return NULL;
 }
 
@@ -221,8 +232,7 @@ static const char *take_key(struct toml *t, struct oxl_bytes key, struct oxl_byt
                 return NULL;
         if (*slot)
                 return "a key of [storage] is there twice";
-        *slot = text_value(value);
-        return *slot ? NULL : "a value of [storage] is not a text that can be read";
+        return text_value(value, slot);
 }
 
 static const char *take_line(struct toml *t, struct oxl_bytes line)
@@ -308,6 +318,7 @@ int oxl_oxen_config(struct oxl_oxen *x, char **ret_path, struct oxl_error *err)
         *ret_path = NULL;
         if (r < 0)
                 return r;
+        x->place_unknown = r == UNREAD;
         if (r > 0)
                 return 0; /* the store is where it usually is, or else it is found missing */
         if (t.inline_table)

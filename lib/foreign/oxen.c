@@ -117,6 +117,8 @@ static int store_missing(struct oxl_oxen *x, bool configured, const char *why, s
 {
         struct oxl_oxen_report r = { .problem = OXL_P_OXEN_STORE_MISSING, .path = x->shown, .detail = why };
         int used = configured;
+        if (x->place_unknown)
+                return 0; /* that config.toml could not be read was reported, and it may name another folder */
         if (used == 0)
                 used = has(x->repo_fd, "history", S_IFDIR, err);
         if (used == 0)

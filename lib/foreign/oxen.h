@@ -82,11 +82,12 @@ struct oxl_oxen {
         struct oxl_oxen_result result;
         uint8_t *buf; /* owned; OXL_OXEN_BUFFER bytes */
 
-        int repo_fd;  /* .oxen; -1: a bare version store */
-        char *repo;   /* owned; its real path */
-        int store_fd; /* the version store; -1: none to look at */
-        char *store;  /* owned; its real path */
-        char *shown;  /* owned; what stands before the paths of the store in findings */
+        int repo_fd;        /* .oxen; -1: a bare version store */
+        char *repo;         /* owned; its real path */
+        int store_fd;       /* the version store; -1: none to look at */
+        char *store;        /* owned; its real path */
+        char *shown;        /* owned; what stands before the paths of the store in findings */
+        bool place_unknown; /* config.toml could not be read: where the store is, is a guess */
 
         struct oxl_oxen_item *items;
         size_t n_items, cap_items;

@@ -81,6 +81,9 @@ void oxl_journal_unlock(struct oxl_journal *j);
 int oxl_journal_fail(struct oxl_journal *j, int rc, struct oxl_error *err);
 /* JOURNAL_DAMAGED with @why. */
 int oxl_journal_damaged(const struct oxl_journal *j, const char *why, struct oxl_error *err);
+/* For a row that does not read as ours: NOMEM when SQLite lacked the memory for a text or blob of it, else JOURNAL_DAMAGED
+ * with @why. Before the next call on the connection. */
+int oxl_journal_malformed(const struct oxl_journal *j, const char *why, struct oxl_error *err);
 
 static inline void oxl_stmt_done(sqlite3_stmt **s)
 {

@@ -261,7 +261,8 @@ static int compare_schema(struct oxl_journal *j, struct oxl_journal *fresh, stru
                         return 0;
                 for (int column = 0; column < 4; column++)
                         if (!same_text(a, b, column))
-                                return oxl_journal_damaged(j, "its schema is not ours", err);
+                                return oxl_journal_malformed(sqlite3_errcode(fresh->db) == SQLITE_NOMEM ? fresh : j,
+                                                             "its schema is not ours", err);
         }
 }
 
@@ -309,7 +310,7 @@ static int get_meta(struct oxl_journal *j, const char *key, char *ret, size_t si
                 return r;
         const char *value = r == 1 ? oxl_stmt_text(s, 0) : NULL;
         if (!value || strlen(value) >= size)
-                return oxl_journal_damaged(j, "a row of meta is missing or malformed", err);
+                return oxl_journal_malformed(j, "a row of meta is missing or malformed", err);
         memcpy(ret, value, strlen(value) + 1);
         return 0;
 }
@@ -343,7 +344,9 @@ static int mode_is(struct oxl_journal *j, const char *sql, const char *mode, boo
         if (r < 0)
                 return r;
         const char *found = r == 1 ? oxl_stmt_text(s, 0) : NULL;
-        *ret = found && strcmp(found, mode) == 0;
+        if (!found)
+                return oxl_journal_malformed(j, "its journal mode cannot be read", err);
+        *ret = strcmp(found, mode) == 0;
         return 0;
 }
 
@@ -586,8 +589,9 @@ static int check_integrity(struct oxl_journal *j, struct oxl_error *err)
         if (r < 0)
                 return r;
         const char *found = r == 1 ? oxl_stmt_text(s, 0) : NULL;
-        return found && strcmp(found, "ok") == 0 ? 0
-                                                 : oxl_journal_damaged(j, found ? found : "it cannot be checked", err);
+        if (!found)
+                return oxl_journal_malformed(j, "it cannot be checked", err);
+        return strcmp(found, "ok") == 0 ? 0 : oxl_journal_damaged(j, found, err);
 }
 
 static int check_version(struct oxl_journal *j, struct oxl_error *err)

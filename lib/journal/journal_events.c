@@ -103,8 +103,7 @@ static int follow(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_chain *at, 
         const uint8_t *chain = NULL;
         uint8_t want[OXL_JOURNAL_CHAIN_BYTES];
         if (!read_event(s, e, &chain))
-                return sqlite3_errcode(j->db) == SQLITE_NOMEM ? OXL_FAIL_PLAIN(err, NOMEM)
-                                                              : oxl_journal_damaged(j, "an event is malformed", err);
+                return oxl_journal_malformed(j, "an event is malformed", err);
         if (e->seq - 1 != at->seq)
                 return oxl_journal_damaged(j, "an event is missing", err);
         chain_next(j, e, at->digest, want);
@@ -125,7 +124,7 @@ static int verify_tail(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_chain 
         struct oxl_chain last = { 0 }, before = { 0 };
         uint8_t want[OXL_JOURNAL_CHAIN_BYTES];
         if (!read_event(s, &e, &chain))
-                return oxl_journal_damaged(j, "the last event is malformed", err);
+                return oxl_journal_malformed(j, "the last event is malformed", err);
         last.seq = e.seq;
         memcpy(last.digest, chain, sizeof last.digest);
         if (last.seq == j->tail.seq && memcmp(last.digest, j->tail.digest, sizeof last.digest) == 0) {
@@ -141,9 +140,10 @@ static int verify_tail(struct oxl_journal *j, sqlite3_stmt *s, struct oxl_chain 
                         r = oxl_stmt_step(j, p, err);
                 if (r < 0)
                         return r;
-                if (r == 0 || sqlite3_column_bytes(p, 0) != OXL_JOURNAL_CHAIN_BYTES)
-                        return oxl_journal_damaged(j, "an event is missing", err);
-                memcpy(before.digest, sqlite3_column_blob(p, 0), sizeof before.digest);
+                const uint8_t *digest = r == 0 ? NULL : sqlite3_column_blob(p, 0);
+                if (!digest || sqlite3_column_bytes(p, 0) != OXL_JOURNAL_CHAIN_BYTES)
+                        return oxl_journal_malformed(j, "an event is missing", err);
+                memcpy(before.digest, digest, sizeof before.digest);
         }
         chain_next(j, &e, before.digest, want);
         if (memcmp(want, last.digest, sizeof want) != 0)

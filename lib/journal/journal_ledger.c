@@ -23,13 +23,19 @@ static bool read_row(sqlite3_stmt *s, struct oxl_ledger_row *ret)
         return true;
 }
 
+/* A row that is none of ours, or that there is no memory for. */
+static int skip_row(const struct oxl_journal *j, struct oxl_error *err)
+{
+        return sqlite3_errcode(j->db) == SQLITE_NOMEM ? OXL_FAIL_PLAIN(err, NOMEM) : 0;
+}
+
 static int read_ledger(struct oxl_journal *j, oxl_ledger_fn *fn, void *ctx, struct oxl_error *err)
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
         int r = oxl_stmt_new(j, "SELECT path, size, verified, method, verdict FROM ledger ORDER BY path", &s, err);
         while (r == 0 && (r = oxl_stmt_step(j, s, err)) > 0) {
                 struct oxl_ledger_row row;
-                r = read_row(s, &row) ? fn(ctx, &row, err) : 0;
+                r = read_row(s, &row) ? fn(ctx, &row, err) : skip_row(j, err);
                 if (r < 0)
                         return r;
         }
@@ -58,7 +64,7 @@ static int read_findings(struct oxl_journal *j, oxl_finding_row_fn *fn, void *ct
                         .first_ns = sqlite3_column_int64(s, 4),
                         .last_ns = sqlite3_column_int64(s, 5),
                 };
-                r = row.id && row.slug && row.path && row.detail ? fn(ctx, &row, err) : 0;
+                r = row.id && row.slug && row.path && row.detail ? fn(ctx, &row, err) : skip_row(j, err);
                 if (r < 0)
                         return r;
         }

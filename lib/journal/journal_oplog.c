@@ -38,7 +38,7 @@ static int read_body(struct oxl_journal *j, int64_t intent, char **ret, struct o
                 return 0;
         const char *body = oxl_stmt_text(s, 0);
         if (!body)
-                return oxl_journal_damaged(j, "an event is malformed", err);
+                return oxl_journal_malformed(j, "an event is malformed", err);
         *ret = strdup(body);
         return *ret ? 0 : OXL_FAIL_PLAIN(err, NOMEM);
 }

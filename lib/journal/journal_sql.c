@@ -14,6 +14,12 @@ int oxl_journal_damaged(const struct oxl_journal *j, const char *why, struct oxl
         return OXL_FAIL_WHY(err, JOURNAL_DAMAGED, j->path, why);
 }
 
+/* A column that SQLite has no memory for reads as NULL, and only the connection knows why. */
+int oxl_journal_malformed(const struct oxl_journal *j, const char *why, struct oxl_error *err)
+{
+        return sqlite3_errcode(j->db) == SQLITE_NOMEM ? OXL_FAIL_PLAIN(err, NOMEM) : oxl_journal_damaged(j, why, err);
+}
+
 static int last_errno_of(struct oxl_journal *j, int which)
 {
         sqlite3_file *file = NULL;

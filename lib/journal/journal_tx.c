@@ -63,7 +63,7 @@ static int find_intent(struct oxl_journal *j, int64_t intent, char **ret_verb, s
                 return OXL_FAIL_WHY(err, JOURNAL, j->path, "there is no such intent");
         const char *verb = oxl_stmt_text(s, 0), *kind = oxl_stmt_text(s, 1);
         if (!verb || !kind)
-                return oxl_journal_damaged(j, "an event is malformed", err);
+                return oxl_journal_malformed(j, "an event is malformed", err);
         if (strcmp(kind, "intent") != 0)
                 return OXL_FAIL_WHY(err, JOURNAL, j->path, "there is no such intent");
         *ret_verb = strdup(verb);
@@ -161,7 +161,7 @@ static bool well_formed(sqlite3_stmt *s)
 static int add_operation(struct oxl_journal *j, sqlite3_stmt *s, struct operations *ops, struct oxl_error *err)
 {
         if (!well_formed(s))
-                return oxl_journal_damaged(j, "an operation is malformed", err);
+                return oxl_journal_malformed(j, "an operation is malformed", err);
         struct oxl_operation op = {
                 .id = sqlite3_column_int64(s, 0),
                 .intent = sqlite3_column_int64(s, 1), /* NULL reads as 0 */

@@ -83,6 +83,10 @@ OXL_MUST_CHECK int oxl_put_begin(struct oxl_objects *o, struct oxl_put **ret, st
 typedef void oxl_put_tick_fn(void *ctx, uint64_t bytes);
 void oxl_put_set_tick(struct oxl_put *p, oxl_put_tick_fn *tick, void *ctx);
 
+/* From now on also what the store has already is written once more: an old copy that nothing refers to is as old as its file for gc,
+ * and may go at once. */
+void oxl_put_set_fresh(struct oxl_put *p);
+
 enum oxl_put_outcome {
         OXL_PUT_STORED = 0,
         OXL_PUT_EXISTED = 1, /* a copy was found, read and verified (XXH3: bytes compared) */

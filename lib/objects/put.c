@@ -53,6 +53,7 @@ struct oxl_put {
         bool loose_begin_known;
         bool packs_found; /* versions/packs is marked for the barrier */
         bool finished, published;
+        bool fresh;                               /* see oxl_put_set_fresh */
         char quarantine[OXL_QUARANTINE_ID_BYTES]; /* of this session; "": nothing was kept */
         unsigned kept;                            /* entries there */
         struct oxl_put_stats stats;
@@ -79,6 +80,11 @@ int oxl_put_begin(struct oxl_objects *o, struct oxl_put **ret, struct oxl_error 
         o->listed = false; /* what others stored since is not stored again */
         *ret = p;
         return 0;
+}
+
+void oxl_put_set_fresh(struct oxl_put *p)
+{
+        p->fresh = true;
 }
 
 void oxl_put_limit_packs(struct oxl_put *p, uint64_t bytes)
@@ -357,7 +363,7 @@ static int find_existing(struct source *src, struct oxl_error *err)
                 return r;
         if (r == 0) {
                 r = mark_found(src->p, &s.copy, err);
-                return r < 0 ? r : OXL_PUT_EXISTED;
+                return r < 0 ? r : src->p->fresh ? OXL_PUT_STORED : OXL_PUT_EXISTED;
         }
         if (s.copy_unreadable)
                 return oxl_fail_with(err, &s.worst); /* not damage: it must not be replaced */

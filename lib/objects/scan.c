@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* Reading a whole file once, in pieces, holes told apart: see scan.h. */
+/*
+ * Reading a whole file once, in pieces, holes told apart: see scan.h.
+ *
+ * A large file without holes is read and hashed by a crew, a subtree of its digest at a time, while the caller's thread hands
+ * the pieces to the sink in their order: reading, hashing and writing go on beside each other. The same bytes give the same
+ * digest and the same calls of the sink either way.
+ */
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "digest/subtree.h"
 #include "objects/scan.h"
+#include "os/crew.h"
 #include "os/fdio.h"
+
+/* Below SPLIT_FROM bytes threads cost more than they bring. SLOTS pieces are in memory at most. */
+enum { SPLIT_FROM = 16 << 20, SLOTS = 8 };
 
 struct scan {
         int fd;
@@ -88,6 +99,97 @@ static int scan_data(struct scan *s, uint64_t end, struct oxl_error *err)
         return 0;
 }
 
+/* --- by a crew ---------------------------------------------------------------------------------------------------- */
+
+struct piece {
+        uint8_t *bytes;
+        uint64_t number;
+        ssize_t got;
+        int os; /* when got < 0 */
+        uint8_t cv[OXL_SUBTREE_CV_BYTES];
+};
+
+struct split {
+        struct scan *s;
+        struct oxl_crew *crew;
+        uint8_t *room; /* owned; of all pieces */
+        struct piece pieces[SLOTS];
+        uint64_t next, count;
+};
+
+static void split_done(struct split *p)
+{
+        oxl_crew_free(p->crew);
+        free(p->room);
+}
+
+static bool is_last(const struct split *p, const struct piece *it)
+{
+        return it->number == p->count - 1;
+}
+
+/* On any thread. */
+static void read_piece(void *ctx, size_t slot)
+{
+        struct split *p = ctx;
+        struct piece *it = &p->pieces[slot];
+        if (oxl_cancelled(p->s->cancel))
+                return; /* whoever takes it sees that, too */
+        it->got = oxl_source_read(p->s->source, p->s->fd, it->bytes, OXL_SUBTREE_BYTES, it->number * OXL_SUBTREE_BYTES);
+        it->os = errno;
+        if (it->got == OXL_SUBTREE_BYTES && !is_last(p, it))
+                oxl_subtree_hash(it->bytes, it->number, it->cv);
+}
+
+static int use_piece(struct split *p, struct piece *it, struct oxl_error *err)
+{
+        struct scan *s = p->s;
+        if (oxl_cancelled(s->cancel))
+                return OXL_FAIL_PLAIN(err, CANCELLED);
+        errno = it->os;
+        if (it->got < 0)
+                return OXL_FAIL_OS(err, FILE_READ, s->name);
+        /* One that has grown is read up to the size that fstat gave, as without a crew. */
+        size_t n = (uint64_t)it->got < s->size - s->at ? (size_t)it->got : (size_t)(s->size - s->at);
+        if (n == OXL_SUBTREE_BYTES && !is_last(p, it))
+                oxl_hasher_add_subtree(s->h, it->cv);
+        else
+                oxl_hasher_update(s->h, it->bytes, n);
+        s->at += n;
+        int r = s->sink && n > 0 ? s->sink(s->ctx, it->bytes, n, err) : 0;
+        if (r < 0)
+                return r;
+        return n < OXL_SUBTREE_BYTES && s->at < s->size ? SCAN_CUT_SHORT : 0;
+}
+
+/* May the digest be put together from subtrees, and is there anybody to do it? */
+static bool may_split(const struct scan *s)
+{
+        return s->size >= SPLIT_FROM && s->h && (!s->source || s->source->shared) && oxl_crew_default() > 0 &&
+               oxl_hasher_splits(s->h);
+}
+
+static int scan_split(struct scan *s, struct oxl_error *err)
+{
+        cleanup(split_done) struct split p = { .s = s, .count = (s->size + OXL_SUBTREE_BYTES - 1) / OXL_SUBTREE_BYTES };
+        p.room = malloc((size_t)SLOTS * OXL_SUBTREE_BYTES);
+        if (!p.room)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        int r = oxl_crew_new(oxl_crew_default(), SLOTS, read_piece, &p, &p.crew, err);
+        while (r == 0 && (p.next < p.count || oxl_crew_busy(p.crew))) {
+                if (p.next == p.count || oxl_crew_full(p.crew)) {
+                        r = use_piece(&p, &p.pieces[oxl_crew_take(p.crew)], err);
+                        continue;
+                }
+                size_t slot = oxl_crew_slot(p.crew);
+                p.pieces[slot] = (struct piece){ .bytes = p.room + slot * OXL_SUBTREE_BYTES, .number = p.next++ };
+                oxl_crew_submit(p.crew);
+        }
+        return r;
+}
+
+/* --- all of it ----------------------------------------------------------------------------------------------------- */
+
 int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel,
                 uint64_t *ret_bytes, struct oxl_error *err)
 {
@@ -122,7 +224,9 @@ int oxl_fd_scan_source(int fd, const struct oxl_source *source, const char *name
                 if (r < 0 || s.at == s.size)
                         break;
                 r = seek_hole(&s, &hole, err);
-                if (r == 0)
+                if (r == 0 && s.at == 0 && hole == s.size && may_split(&s))
+                        r = scan_split(&s, err);
+                else if (r == 0)
                         /* A hole made here since seek_data(): read it as the zeros it is, so that we get on. */
                         r = scan_data(&s, hole > s.at ? hole : s.at + 1, err);
         }

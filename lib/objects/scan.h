@@ -12,11 +12,14 @@
 /*
  * Hands the content of @fd, from 0 to the size that fstat gives, to @h and then to @sink (either may be NULL), in
  * order. Holes reach the sink as one or more calls with NULL. The position of @fd moves. *ret_bytes is what was read:
- * less than the size when the file is cut short meanwhile. FILE_READ, CANCELLED, NOMEM, or what @sink returns.
+ * less than the size when the file is cut short meanwhile; then the digest is of no use. @sink is called on the caller's
+ * thread, with pieces of up to 256 KiB; a large file is read and hashed on others beside it, which have ended when this
+ * returns. FILE_READ, CANCELLED, NOMEM, or what @sink returns.
  */
 OXL_MUST_CHECK int oxl_fd_scan(int fd, const char *name, struct oxl_hasher *h, oxl_sink_fn *sink, void *ctx,
                                const atomic_bool *cancel, uint64_t *ret_bytes, struct oxl_error *err);
-/* The same, but data is read through @source (NULL: from @fd, which still tells where the holes are). */
+/* The same, but data is read through @source (NULL: from @fd, which still tells where the holes are), by one thread unless it
+ * is `shared`. */
 OXL_MUST_CHECK int oxl_fd_scan_source(int fd, const struct oxl_source *source, const char *name, struct oxl_hasher *h,
                                       oxl_sink_fn *sink, void *ctx, const atomic_bool *cancel, uint64_t *ret_bytes,
                                       struct oxl_error *err);

@@ -13,6 +13,7 @@ typedef ssize_t oxl_source_fn(void *ctx, void *buf, size_t n, uint64_t at);
 struct oxl_source { /* borrowed by whoever reads through it */
         oxl_source_fn *read;
         void *ctx;
+        bool shared; /* several threads may read at a time */
 };
 
 /* @s NULL: the file at @fd itself. */

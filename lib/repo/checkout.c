@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See checkout.h. */
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,20 +41,59 @@ void oxl_checkout_done(struct oxl_checkout *c)
 
 /* --- what is replaced ---------------------------------------------------------------------------------------------- */
 
-int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err)
+static int begin_put(struct oxl_checkout *c, struct oxl_error *err)
+{
+        if (c->put)
+                return 0;
+        int k = oxl_put_begin(c->objects, &c->put, err);
+        if (k >= 0)
+                oxl_put_set_fresh(
+                        c->put); /* nothing but the notice names it: it must not be as old as a copy that is there */
+        return k;
+}
+
+/* @why: what is said about it. */
+static int store(struct oxl_checkout *c, const char *path, const char *what, const char *why, struct oxl_error *err)
 {
         struct oxl_index_entry kept;
-        char text[96 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
-        int k = c->put ? 0 : oxl_put_begin(c->objects, &c->put, err);
+        char text[128 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
+        int k = begin_put(c, err);
         if (k >= 0)
                 k = oxl_destination_store(&c->dest, c->put, path, &kept, err);
         if (k < 0)
                 return k;
         oxl_digest_text(&kept.id, id);
-        snprintf(text, sizeof text, "%s; what it was is kept as blob %s", what, id);
+        snprintf(text, sizeof text, "%s; %s as blob %s", what, why, id);
         oxl_repo_notice(c->repo, path, text);
         c->kept++;
         return 0;
+}
+
+int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err)
+{
+        return store(c, path, what, "what it was is kept", err);
+}
+
+int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = oxl_objects_stream(c->objects, id, NULL, NULL, c->repo->options.cancel, &why);
+        if (k == -OXL_E_OBJECT_MISSING || k == -OXL_E_OBJECT_CORRUPT)
+                return 1;
+        if (k < 0)
+                oxl_error_move(err, &why);
+        return k;
+}
+
+int oxl_checkout_secure(struct oxl_checkout *c, const char *path, const struct oxl_digest *id, uint64_t size,
+                        const char *what, struct oxl_error *err)
+{
+        int k = oxl_checkout_blob_good(c, id, err);
+        c->secured++;
+        c->secured_bytes += size;
+        oxl_repo_progress(c->repo, "verifying", c->secured, 0, c->secured_bytes, 0);
+        return k <= 0 ? k
+                      : store(c, path, what, "its blob was damaged or missing, and what it was is stored again", err);
 }
 
 int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err)
@@ -71,6 +111,62 @@ int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err)
 
 /* --- writing ------------------------------------------------------------------------------------------------------- */
 
+static struct oxl_seen seen_of(const struct stat *st)
+{
+        if (!st)
+                return (struct oxl_seen){ .there = false };
+        return (struct oxl_seen){ true, st->st_dev, st->st_ino, st->st_mode, st->st_size, st->st_mtim, st->st_ctim };
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+        return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool same_seen(const struct oxl_seen *a, const struct oxl_seen *b)
+{
+        return a->there == b->there && a->dev == b->dev && a->ino == b->ino && a->mode == b->mode &&
+               a->size == b->size && same_time(&a->mtime, &b->mtime) && same_time(&a->ctime, &b->ctime);
+}
+
+static int see(struct oxl_checkout *c, const char *path, struct oxl_seen *ret, struct oxl_error *err)
+{
+        cleanup_fd int dirfd = -1;
+        struct stat st;
+        *ret = seen_of(NULL);
+        int k = oxl_destination_parent(&c->dest, path, &dirfd, err);
+        if (k != 0)
+                return k < 0 ? k : 0;
+        if (oxl_fd_stat_at(dirfd, oxl_path_base(path), &st) == 0)
+                *ret = seen_of(&st);
+        else if (errno != ENOENT)
+                return OXL_FAIL_OS(err, FILE_STAT, path);
+        return 0;
+}
+
+/* One file gets its name, unless somebody was faster: a file that changed since it was looked at, or that came. One that went is
+ * nobody's work. */
+static int publish(struct oxl_checkout *c, struct oxl_checkout_item *i, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        struct oxl_seen now;
+        int k = see(c, i->target, &now, err);
+        if (k < 0)
+                return k;
+        if (!now.there || same_seen(&now, &i->seen)) {
+                k = oxl_stage_publish(i->stage, i->target, !now.there, &why);
+                c->changed = c->changed || k >= 0;
+                if (k < 0 && why.code != OXL_E_FILE_EXISTS)
+                        oxl_error_move(err, &why);
+                if (k != -OXL_E_FILE_EXISTS)
+                        return k;
+        }
+        oxl_repo_notice(c->repo, i->target, "left alone: it was changed meanwhile");
+        c->files--;
+        c->bytes -= i->size;
+        return 0;
+}
+
 int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err)
 {
         struct oxl_stage *stages[OXL_CHECKOUT_BATCH];
@@ -78,7 +174,7 @@ int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err)
                 stages[i] = c->batch[i].stage;
         int k = oxl_stage_sync_many(c->dest.durable, stages, c->pending, err);
         for (size_t i = 0; k >= 0 && i < c->pending; i++)
-                k = oxl_stage_publish(stages[i], c->batch[i].target, c->batch[i].no_replace, err);
+                k = publish(c, &c->batch[i], err);
         /* CRASH: some of the batch new, some old, each whole; recovery writes the rest. */
         if (k >= 0)
                 k = oxl_durable_barrier(c->dest.durable, err);
@@ -149,7 +245,7 @@ static void remember(struct oxl_stage *stage, enum oxl_entry_kind kind, struct o
                 *ret = (struct oxl_written){ st.st_ino, st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec };
 }
 
-int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, bool absent,
+int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, const struct stat *seen,
                        struct oxl_written *ret_written, struct oxl_error *err)
 {
         cleanup_free char *dir = NULL;
@@ -167,7 +263,7 @@ int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item,
                 return OXL_FAIL_PLAIN(err, NOMEM);
         }
         remember(stage, item->kind, ret_written);
-        c->batch[c->pending++] = (struct oxl_checkout_item){ stage, target, absent };
+        c->batch[c->pending++] = (struct oxl_checkout_item){ stage, target, item->size, seen_of(seen) };
         c->files++;
         c->bytes += item->size;
         c->part_bytes = 0;

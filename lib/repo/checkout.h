@@ -2,8 +2,14 @@
 /*
  * Writing files of the store below a folder, in batches: what restore and switch share. A file is replaced only by bytes
  * that hashed to their name; a damaged blob is named, its file left as it was, and the others written.
+ * What is replaced or removed is in the store before: a file with changes is stored, and of one without the blob is read and hashed
+ * first, because a damaged blob would make the file the only good copy. The cost: as many bytes are read from the store as the files
+ * hold that go. In the cache that is 0.1 s for 10,000 files of 4 KiB and 0.6 s for a GiB, little beside the syncs of a switch; from the
+ * medium it is its reading speed, and most of the time of an rm of large files, which only unlinked before.
+ * A file that changes between the look at it and the rename stays, with a notice, except in the microseconds between the last look
+ * (an lstat) and the rename itself: no system call renames over a file only if it is a certain one.
  * What a crash leaves: some files new, the others old, each whole, and temps that carry our owner number.
- * Needs the writer lock. About 140 KiB: on the heap.
+ * Needs the writer lock. About 400 KiB: on the heap.
  */
 #ifndef OXL_REPO_CHECKOUT_H
 #define OXL_REPO_CHECKOUT_H
@@ -19,22 +25,36 @@ struct oxl_written {
         uint32_t mtime_ns;
 };
 
+/* What was in a file's place when it was looked at. */
+struct oxl_seen {
+        bool there;
+        dev_t dev;
+        ino_t ino;
+        mode_t mode;
+        off_t size;
+        struct timespec mtime, ctime;
+};
+
 struct oxl_checkout_item {
         struct oxl_stage *stage;
         char *target;
-        bool no_replace;
+        uint64_t size;
+        struct oxl_seen seen;
 };
 
 struct oxl_checkout {
         struct oxl_repo *repo;
         struct oxl_objects *objects;
         struct oxl_destination dest;
-        const char *phase;       /* for progress: "restoring" */
-        uint64_t total;          /* files to be written, 0: not known */
-        uint64_t total_bytes;    /* their bytes; 0: not known */
-        uint64_t part_bytes;     /* of the file that is being written, for progress */
-        uint64_t files, bytes;   /* written */
-        uint64_t kept;           /* blobs stored of files that are replaced */
+        const char *phase;     /* for progress: "restoring" */
+        uint64_t total;        /* files to be written, 0: not known */
+        uint64_t total_bytes;  /* their bytes; 0: not known */
+        uint64_t part_bytes;   /* of the file that is being written, for progress */
+        uint64_t files, bytes; /* written */
+        uint64_t kept;         /* blobs stored of files that are replaced */
+        uint64_t secured;      /* files of which the blob was verified */
+        uint64_t secured_bytes;
+        bool changed;            /* a file of the destination was written or removed */
         struct oxl_put *put;     /* they go here; NULL until the first */
         struct oxl_error damage; /* the first damaged blob */
         char *swept;             /* last folder swept */
@@ -52,12 +72,18 @@ void oxl_checkout_drop_batch(struct oxl_checkout *c);
 /* Stores the file @path that is about to go, and says by notice under which name it can be had again; @what happened to
  * it: "overwritten". Durable after oxl_checkout_keep_end. */
 OXL_MUST_CHECK int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err);
+/* The same for a file that equals the blob @id, unless that can be read and is good. @size: of the file, for progress. */
+OXL_MUST_CHECK int oxl_checkout_secure(struct oxl_checkout *c, const char *path, const struct oxl_digest *id,
+                                       uint64_t size, const char *what, struct oxl_error *err);
+/* 0: the blob can be read and is good; 1: missing or damaged. FILE_*: not known. */
+OXL_MUST_CHECK int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);
 
-/* Writes one file; the batch is flushed when it is full. @absent: there must be none yet. @ret_written may be NULL. */
-OXL_MUST_CHECK int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, bool absent,
+/* Writes one file; the batch is flushed when it is full. @seen: the file that it may replace; NULL: nothing was there.
+ * @ret_written may be NULL. */
+OXL_MUST_CHECK int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, const struct stat *seen,
                                       struct oxl_written *ret_written, struct oxl_error *err);
-/* Everything that was written is durable. */
+/* Everything that was written is durable; what is not as it was seen any more stays, with a notice. */
 OXL_MUST_CHECK int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err);
 
 /* For recovery: removes temps of dead owners beside @path; consecutive calls of one folder cost nothing. */

@@ -116,8 +116,8 @@ static char *nearest_folder(const char *dest)
                 cleanup_fd int fd = oxl_fd_open(AT_FDCWD, *path ? path : ".", O_PATH | O_DIRECTORY, 0);
                 if (fd >= 0)
                         return oxl_repo_real_path(fd, path, &real, NULL) < 0 ? NULL : real;
-                if (!*path)
-                        return NULL;
+                if (!*path || strcmp(path, "/") == 0)
+                        return NULL; /* not even that: no descriptor is left, say */
                 path[path[0] == '/' && oxl_path_parent_len(path) == 0 ? 1 : oxl_path_parent_len(path)] = '\0';
         }
         return NULL;

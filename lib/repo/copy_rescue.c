@@ -13,6 +13,7 @@
 #include "base/fail.h"
 #include "objects/loose.h"
 #include "objects/pack.h"
+#include "objects/quarantine.h"
 #include "os/fdio.h"
 #include "repo/copy.h"
 
@@ -113,6 +114,26 @@ static int write_piece(void *ctx, const void *bytes, size_t n, struct oxl_error 
         return bytes ? oxl_stage_write(ctx, bytes, n, err) : oxl_stage_skip(ctx, n, err);
 }
 
+/* What is at the destination under this name, and would be replaced. It was damaged when it was looked at, or it is not there.
+ * CRASH: a second name in quarantine of what is still in its place. */
+static int keep_damaged(struct oxl_copying *c, const struct oxl_digest *id, const char *path, struct oxl_error *err)
+{
+        char quarantine[OXL_QUARANTINE_ID_BYTES], want[OXL_DIGEST_TEXT_MAX], finding[17];
+        struct stat st;
+        if (oxl_fd_stat_at(c->to->root_fd, path, &st) < 0)
+                return errno == ENOENT || errno == ENOTDIR ? 0 : OXL_FAIL_OS(err, FILE_STAT, path);
+        oxl_digest_text(id, want);
+        oxl_digest_label((const char *const[]){ "blob-damaged", path, "" }, 3, 0, finding);
+        const struct oxl_quarantine_note note = {
+                .finding = finding, .slug = "blob-damaged", .expected = want, .source = "good bytes that were copied"
+        };
+        int k = oxl_quarantine_id(quarantine, err);
+        if (k >= 0)
+                k = oxl_quarantine_put(c->to->durable, c->to->root_fd, quarantine, 1, path, &note,
+                                       c->from->options.cancel, err);
+        return k < 0 ? k : 0;
+}
+
 /* Under its name only when it hashes to it as it lies there. */
 static int publish_loose(struct oxl_copying *c, struct oxl_stage *stage, const struct oxl_digest *id, const char *path,
                          struct oxl_error *err)
@@ -129,6 +150,8 @@ static int publish_loose(struct oxl_copying *c, struct oxl_stage *stage, const s
         k = oxl_fd_digest(fd, path, c->to->format.blob_algo, c->from->options.cancel, &got, &bytes, err);
         if (k >= 0 && !oxl_digest_equal(&got, id))
                 k = OXL_FAIL_OBJECT(err, DIGEST, path, id, &got);
+        if (k >= 0)
+                k = keep_damaged(c, id, path, err);
         if (k >= 0)
                 k = oxl_stage_publish(stage, path, false, err);
         return k < 0 ? k : oxl_durable_barrier(c->to->durable, err);

@@ -164,27 +164,26 @@ int oxl_destination_compare(struct oxl_destination *d, int dirfd, const struct o
 }
 
 int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item, enum oxl_destination_state *ret,
-                         struct oxl_error *err)
+                         struct stat *ret_st, struct oxl_error *err)
 {
         cleanup_fd int dirfd = -1;
-        struct stat st;
         const char *what;
         int k = open_parent(d, item->path, &dirfd, err);
         *ret = OXL_DEST_ABSENT;
         if (k != 0)
                 return k < 0 ? k : 0;
-        if (oxl_fd_stat_at(dirfd, oxl_path_base(item->path), &st) < 0)
+        if (oxl_fd_stat_at(dirfd, oxl_path_base(item->path), ret_st) < 0)
                 return errno == ENOENT ? 0 : OXL_FAIL_OS(err, FILE_STAT, item->path);
-        if (S_ISDIR(st.st_mode))
+        if (S_ISDIR(ret_st->st_mode))
                 return OXL_FAIL_WHY(err, PATH, item->path, "a folder is in the way of a file");
-        if (oxl_worktree_kind(&st, &what) == OXL_ENTRY_NONE)
+        if (oxl_worktree_kind(ret_st, &what) == OXL_ENTRY_NONE)
                 return OXL_FAIL_WHY(err, PATH_SPECIAL, item->path, what);
-        k = oxl_destination_compare(d, dirfd, item, &st, err);
+        k = oxl_destination_compare(d, dirfd, item, ret_st, err);
         if (k == 0)
                 *ret = OXL_DEST_SAME;
         if (k <= 0)
                 return k;
-        k = equals_index(d, dirfd, item, &st, err);
+        k = equals_index(d, dirfd, item, ret_st, err);
         if (k >= 0)
                 *ret = k == 0 ? OXL_DEST_CLEAN : OXL_DEST_CHANGED;
         return k < 0 ? k : 0;

@@ -30,9 +30,10 @@ enum oxl_destination_state {
         OXL_DEST_CLEAN,   /* differs from the source, but equals the index: nothing is lost by replacing it */
         OXL_DEST_CHANGED, /* local changes, or not tracked */
 };
-/* PATH: a folder, or a parent that is no folder, is in the way. PATH_SPECIAL. FILE_*: could not be read. */
+/* *ret_st: its lstat, unless ABSENT. PATH: a folder, or a parent that is no folder, is in the way. PATH_SPECIAL. FILE_*: could not be
+ * read. */
 OXL_MUST_CHECK int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item,
-                                        enum oxl_destination_state *ret, struct oxl_error *err);
+                                        enum oxl_destination_state *ret, struct stat *ret_st, struct oxl_error *err);
 
 /* The folder that holds @path. 1: it is not there; 2: a file or link is in the place of it or of a parent. DIR_OPEN. */
 OXL_MUST_CHECK int oxl_destination_parent(struct oxl_destination *d, const char *path, int *ret_fd,

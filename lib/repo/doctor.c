@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "durable/sync.h"
 #include "durable/trial.h"
 #include "journal/journal.h"
 #include "os/fdio.h"
@@ -33,7 +34,7 @@ struct doctor {
         struct oxl_trial trials[OXL_TRIALS];
         enum oxl_fs_kind kind;
         bool kind_known, in_memory;
-        bool syncfs_reports; /* errors of what syncfs wrote are told: Linux 5.8 */
+        bool syncfs_reports; /* errors of what syncfs wrote are told */
         const char *sqlite;  /* version */
         bool sqlite_safe;    /* without the WAL-reset bug */
         long descriptors;
@@ -250,7 +251,8 @@ static struct answer sync_final(const struct doctor *d)
 {
         if (!d->syncfs_reports)
                 return (struct answer){ OXL_DOCTOR_WITHOUT,
-                                        "before Linux 5.8 syncfs tells no errors, so files are synced one by one" };
+                                        "syncfs tells all errors only since Linux 5.17, and of local file systems: "
+                                        "files are synced one by one" };
         return (struct answer){ OXL_DOCTOR_GOOD, "" };
 }
 
@@ -339,7 +341,6 @@ static void name_file_system(uint32_t magic, char ret[32])
 static int look(struct doctor *d, int fd, const char *dir, struct oxl_error *err)
 {
         struct statfs fs;
-        struct utsname system;
         if (oxl_sys->fstatfs(fd, &fs) < 0)
                 return OXL_FAIL_OS(err, FILE_STAT, dir);
         name_file_system((uint32_t)fs.f_type, d->result->file_system);
@@ -347,12 +348,7 @@ static int look(struct doctor *d, int fd, const char *dir, struct oxl_error *err
         d->result->free_bytes = (uint64_t)fs.f_bavail * (uint64_t)fs.f_bsize;
         d->result->total_bytes = (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize;
         d->kind_known = oxl_fs_kind(fd, &d->kind) == 0;
-        if (oxl_sys->uname(&system) == 0) {
-                char *end;
-                long major = strtol(system.release, &end, 10);
-                long minor = *end == '.' ? strtol(end + 1, NULL, 10) : 0;
-                d->syncfs_reports = works(d, OXL_TRIAL_SYNCFS) && (major > 5 || (major == 5 && minor >= 8));
-        }
+        d->syncfs_reports = works(d, OXL_TRIAL_SYNCFS) && oxl_syncfs_reports(fd);
         d->sqlite = oxl_journal_sqlite(&d->sqlite_safe);
         d->descriptors = sysconf(_SC_OPEN_MAX);
         return 0;

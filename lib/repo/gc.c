@@ -427,23 +427,12 @@ static int gc_locked(struct gc *g, struct oxl_error *err)
         return 0;
 }
 
-static int open_copy(struct oxl_repo *r, struct oxl_journal **ret, struct oxl_error *err)
-{
-        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        const struct oxl_journal_config config = {
-                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = r->options.wait_ms
-        };
-        if (lock_fd < 0 && errno != ENOENT)
-                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
-        return oxl_journal_open_copy(&config, ret, err);
-}
-
 static int dry_run(struct gc *g, struct oxl_error *err)
 {
         struct oxl_repo *r = g->repo;
         struct oxl_journal *copy = NULL;
         set_since(g);
-        int k = r->journal ? 0 : open_copy(r, &copy, err);
+        int k = r->journal ? 0 : oxl_repo_journal_copy(r, &copy, err);
         g->journal = r->journal ? r->journal : copy;
         if (k >= 0)
                 k = mark_all(g, err);
@@ -485,6 +474,7 @@ struct visit { /* of files in trash */
         oxl_gc_fn *fn;
         void *ctx;
         enum oxl_gc_action action;
+        const struct oxl_places *damaged; /* stay where they are; NULL: none */
         struct oxl_gc_count count;
 };
 
@@ -498,12 +488,18 @@ static int visit_run(struct visit *v, const char *id, struct oxl_error *err)
                 k = oxl_trash_path(id, t, &path, err);
                 if (k < 0)
                         return k;
-                if (oxl_fd_stat_at(v->repo->root_fd, path, &st) < 0)
+                if (oxl_fd_stat_at(v->repo->root_fd, path, &st) < 0) {
+                        if (errno != ENOENT)
+                                return OXL_FAIL_OS(err, FILE_STAT, path);
                         continue; /* gone since it was listed */
-                count(&v->count, (uint64_t)st.st_size);
-                const struct oxl_gc_item item = {
-                        .action = v->action, .trash = id, .path = t, .bytes = (uint64_t)st.st_size
-                };
+                }
+                bool damaged = v->damaged && oxl_places_has(v->damaged, t);
+                if (!damaged)
+                        count(&v->count, (uint64_t)st.st_size);
+                const struct oxl_gc_item item = { .action = damaged ? OXL_GC_DAMAGED : v->action,
+                                                  .trash = id,
+                                                  .path = t,
+                                                  .bytes = (uint64_t)st.st_size };
                 k = v->fn ? v->fn(v->ctx, &item, err) : 0;
         }
         return k < 0 ? k : 0;
@@ -519,58 +515,30 @@ int oxl_trash_list(struct oxl_repo *r, oxl_gc_fn *fn, void *ctx, struct oxl_erro
         return k;
 }
 
-/* Reads all of one file in trash. */
-static int verify_file(struct oxl_repo *r, const char *path, const char *place, struct oxl_error *err)
-{
-        struct oxl_digest id, got;
-        struct oxl_pack *pack = NULL;
-        char hex[65] = { 0 };
-        uint64_t bytes;
-        if (oxl_loose_path_parse(r->format.blob_algo, place, &id)) {
-                cleanup_fd int fd = oxl_open_beneath(r->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-                if (fd < 0)
-                        return OXL_FAIL_OS(err, FILE_OPEN, path);
-                int k = oxl_fd_digest(fd, path, r->format.blob_algo, r->options.cancel, &got, &bytes, err);
-                if (k < 0)
-                        return k;
-                return oxl_digest_equal(&got, &id) ? 0 : OXL_FAIL_OBJECT(err, OBJECT_CORRUPT, path, &id, &got);
-        }
-        memcpy(hex, place + strlen("versions/packs/"), 64);
-        if (!oxl_digest_parse(OXL_ALGO_BLAKE3, hex, &id))
-                return OXL_FAIL_WHY(err, MALFORMED, path, "it is not the name of a pack");
-        int k = oxl_pack_open(r->root_fd, path, &id, &r->format.id, r->format.blob_algo, &pack, err);
-        if (k == 0)
-                k = oxl_pack_verify(pack, NULL, NULL, r->options.cancel, err);
-        oxl_pack_free(pack);
-        return k;
-}
-
-static int verify_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
+/* What of run @id cannot come back. With nothing that can, its first damage is the error. */
+static int find_damaged(struct oxl_repo *r, const char *id, struct oxl_places *ret, struct oxl_error *err)
 {
         cleanup_places struct oxl_places places = OXL_PLACES_INIT;
-        uint64_t done = 0;
+        cleanup_error struct oxl_error first = OXL_ERROR_INIT;
         int k = oxl_trash_places(r, id, &places, err);
-        if (k == 0 && places.n == 0)
+        if (k >= 0 && places.n == 0)
                 return OXL_FAIL_PATH(err, TRASH_NOT_FOUND, id);
-        for (const char *t = NULL; k == 0 && (t = oxl_places_next(&places, t));) {
-                cleanup_free char *path = NULL;
-                k = oxl_trash_path(id, t, &path, err);
-                if (k == 0)
-                        k = verify_file(r, path, t, err);
-                oxl_repo_progress(r, "verifying trash", ++done, places.n, 0, 0);
-        }
-        return k;
+        if (k >= 0)
+                k = oxl_trash_verify(r, id, &places, ret, &first, err);
+        return k < 0 ? k : ret->n == places.n ? oxl_error_copy(err, &first) : 0;
 }
 
 static int undo_locked(struct visit *v, const char *id, struct oxl_error *err)
 {
-        cleanup_places struct oxl_places in_way = OXL_PLACES_INIT;
+        cleanup_places struct oxl_places damaged = OXL_PLACES_INIT, in_way = OXL_PLACES_INIT;
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
-        int k = verify_run(v->repo, id, err); /* all of it, or nothing */
+        int k = find_damaged(v->repo, id, &damaged, err);
+        v->damaged = &damaged;
         if (k >= 0)
                 k = visit_run(v, id, err);
+        v->damaged = NULL;
         if (k >= 0)
-                k = oxl_trash_back(v->repo, id, &in_way, err);
+                k = oxl_trash_back(v->repo, id, &damaged, &in_way, err);
         if (k < 0)
                 return k;
         for (const char *t = NULL; (t = oxl_places_next(&in_way, t));) {
@@ -601,20 +569,94 @@ int oxl_gc_undo(struct oxl_repo *r, const char *id, oxl_gc_fn *fn, void *ctx, st
 
 /* --- emptying ---------------------------------------------------------------------------------------------------------------------- */
 
+/*
+ * Nothing that a root leads to may have its only good copy in what goes. A name elsewhere is no copy, and neither is a page of
+ * the cache: every pack outside trash is dropped from the cache before roots are marked, which reads trees and commits, and
+ * what trash has of the rest is read and hashed. A pack whose index is damaged may have anything, so then all of it is.
+ */
 struct needed {
         struct oxl_repo *repo;
         struct oxl_objects *objects;
         const struct oxl_marks *marks;
-        const char *path; /* of the file in trash */
+        struct oxl_buf bytes; /* of one tree or commit */
+        const char *path;     /* of the file in trash */
+        bool has_all;         /* everything that is needed was read */
 };
 
-/* Something that a root leads to has a copy elsewhere, or trash has the only one. */
-static int check_object(const struct needed *n, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_error *err)
+static void needed_done(struct needed *n)
 {
-        if (!oxl_marks_has(n->marks, kind, id))
+        oxl_buf_done(&n->bytes);
+}
+
+/* A file that cannot be opened or is not there has no cache to drop: reading it says what there is to say. */
+static int drop_cache(struct oxl_repo *r, const char *path, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int fd = -1;
+        int k = oxl_durable_reopen(r->durable, path, &fd, &why);
+        oxl_fd_done(&fd);
+        return k < 0 && why.code != OXL_E_FILE_OPEN ? oxl_error_copy(err, &why) : 0;
+}
+
+static int drop_pack(void *ctx, const struct oxl_digest *id, struct oxl_error *err)
+{
+        char path[96];
+        oxl_pack_path(id, path);
+        return drop_cache(ctx, path, err);
+}
+
+/* 0 it was read, whole, outside of trash; 1 it has no good copy there. */
+static int read_elsewhere(struct needed *n, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        char path[OXL_LOOSE_PATH_MAX];
+        int k;
+        if (oxl_repo_cancelled(n->repo))
+                return OXL_FAIL_PLAIN(err, CANCELLED);
+        if (kind == OXL_KIND_BLOB) {
+                oxl_loose_path(id, path);
+                k = drop_cache(n->repo, path, err);
+                if (k < 0)
+                        return k;
+                k = oxl_objects_stream(n->objects, id, NULL, NULL, n->repo->options.cancel, &why);
+        } else {
+                k = oxl_objects_read(n->objects, kind, id, OXL_METADATA_MAX, &n->bytes, &why);
+        }
+        if (k >= 0)
                 return 0;
-        int k = oxl_objects_exists(n->objects, kind, id, err);
+        bool none = why.code == OXL_E_OBJECT_MISSING || why.code == OXL_E_OBJECT_CORRUPT ||
+                    why.code == OXL_E_MALFORMED || why.code == OXL_E_SEAL || why.code == OXL_E_LIMIT;
+        return none ? 1 : oxl_error_copy(err, &why);
+}
+
+static int check_object(struct needed *n, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_error *err)
+{
+        if (n->has_all || !oxl_marks_has(n->marks, kind, id))
+                return 0;
+        int k = read_elsewhere(n, kind, id, err);
         return k > 0 ? OXL_FAIL_PATH(err, TRASH_NEEDED, n->path) : k;
+}
+
+static int check_marked(void *ctx, enum oxl_kind kind, const uint8_t id[OXL_DIGEST_BYTES], struct oxl_error *err)
+{
+        static const enum oxl_kind kinds[] = { OXL_KIND_BLOB, OXL_KIND_TREE, OXL_KIND_COMMIT };
+        struct needed *n = ctx;
+        int k = 1;
+        for (size_t i = 0; k > 0 && i < OXL_ARRAY_LEN(kinds); i++) {
+                enum oxl_algo algo = kinds[i] == OXL_KIND_BLOB ? n->repo->format.blob_algo : OXL_ALGO_BLAKE3;
+                struct oxl_digest at;
+                if ((kind == OXL_KIND_FILLER || kind == kinds[i]) && oxl_digest_load(algo, id, &at))
+                        k = read_elsewhere(n, kinds[i], &at, err);
+        }
+        return k > 0 ? OXL_FAIL_PATH(err, TRASH_NEEDED, n->path) : k;
+}
+
+/* Nobody can tell what is in the file: let all that is needed be elsewhere. */
+static int check_all(struct needed *n, struct oxl_error *err)
+{
+        int k = n->has_all ? 0 : oxl_marks_each_unread(n->marks, check_marked, n, err);
+        n->has_all = k == 0;
+        return k;
 }
 
 static int check_file(struct needed *n, const char *place, struct oxl_error *err)
@@ -626,7 +668,7 @@ static int check_file(struct needed *n, const char *place, struct oxl_error *err
                 return check_object(n, OXL_KIND_BLOB, &id, err);
         memcpy(hex, place + strlen("versions/packs/"), 64);
         if (!oxl_digest_parse(OXL_ALGO_BLAKE3, hex, &id))
-                return 0;
+                return check_all(n, err);
         int k = oxl_gc_open_pack(n->repo, n->path, &id, &pack, err);
         for (uint64_t i = 0; k == 0 && i < oxl_pack_entries(pack); i++) {
                 struct oxl_pack_entry e;
@@ -634,7 +676,7 @@ static int check_file(struct needed *n, const char *place, struct oxl_error *err
                 k = check_object(n, (enum oxl_kind)e.kind, &e.id, err);
         }
         oxl_pack_free(pack);
-        return k < 0 ? k : 0; /* 1: damaged, so it holds nothing that can be told */
+        return k > 0 ? check_all(n, err) : k;
 }
 
 static int check_run(struct needed *n, const char *id, struct oxl_error *err)
@@ -651,19 +693,30 @@ static int check_run(struct needed *n, const char *id, struct oxl_error *err)
         return k;
 }
 
-static int empty_locked(struct visit *v, const char *const *ids, size_t n, struct oxl_error *err)
+static int check_needed(struct oxl_repo *r, const char *const *ids, size_t n, struct oxl_error *err)
 {
         struct oxl_gc_result result = { .trash = "" };
-        cleanup(gc_done) struct gc g = { .repo = v->repo, .journal = v->repo->journal, .ret = &result };
-        int k = oxl_marks_new(v->repo, &g.marks, err);
+        cleanup(gc_done) struct gc g = { .repo = r, .journal = r->journal, .ret = &result };
+        cleanup(needed_done) struct needed needed = { .repo = r, .bytes = OXL_BUF_INIT };
+        int k = oxl_repo_objects(r, &needed.objects, err);
+        if (k >= 0)
+                k = oxl_pack_list(r->root_fd, drop_pack, r, err);
+        if (k >= 0)
+                k = oxl_marks_new(r, &g.marks, err);
+        if (k < 0)
+                return k;
+        oxl_objects_rescan(needed.objects); /* indexes, too, as they are on the medium */
         set_since(&g);
-        if (k >= 0)
-                k = mark_all(&g, err);
-        struct needed needed = { .repo = v->repo, .marks = g.marks };
-        if (k >= 0)
-                k = oxl_repo_objects(v->repo, &needed.objects, err);
+        needed.marks = g.marks;
+        k = mark_all(&g, err);
         for (size_t i = 0; k >= 0 && i < n; i++)
                 k = check_run(&needed, ids[i], err);
+        return k < 0 ? k : 0;
+}
+
+static int empty_locked(struct visit *v, const char *const *ids, size_t n, struct oxl_error *err)
+{
+        int k = check_needed(v->repo, ids, n, err);
         for (size_t i = 0; k >= 0 && i < n; i++) {
                 k = visit_run(v, ids[i], err);
                 if (k >= 0)

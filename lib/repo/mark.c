@@ -118,6 +118,20 @@ uint64_t oxl_marks_count(const struct oxl_marks *m)
         return (m->blobs.ids.len + m->nodes.ids.len) / OXL_DIGEST_BYTES;
 }
 
+static int each_of(const struct set *s, enum oxl_kind kind, oxl_marks_fn *fn, void *ctx, struct oxl_error *err)
+{
+        int k = 0;
+        for (size_t at = 0; k >= 0 && at < s->ids.len; at += OXL_DIGEST_BYTES)
+                k = fn(ctx, kind, s->ids.data + at, err);
+        return k < 0 ? k : 0;
+}
+
+int oxl_marks_each_unread(const struct oxl_marks *m, oxl_marks_fn *fn, void *ctx, struct oxl_error *err)
+{
+        int k = each_of(&m->blobs, OXL_KIND_BLOB, fn, ctx, err);
+        return k < 0 ? k : each_of(&m->kept, OXL_KIND_FILLER, fn, ctx, err);
+}
+
 /* --- following -------------------------------------------------------------------------------------------------------- */
 
 static int mark_blob(struct oxl_marks *m, const struct oxl_digest *id, struct oxl_error *err)

@@ -25,6 +25,10 @@ OXL_MUST_CHECK int oxl_marks_refs(struct oxl_marks *m, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_marks_log(struct oxl_marks *m, struct oxl_journal *j, int64_t since_ns, struct oxl_error *err);
 
 bool oxl_marks_has(const struct oxl_marks *m, enum oxl_kind kind, const struct oxl_digest *id);
+/* Each object that is marked and was not read for that: blobs, and (FILLER: of an unknown kind) what notes name. Trees and commits
+ * were read. < 0 stops and is forwarded. */
+typedef int oxl_marks_fn(void *ctx, enum oxl_kind kind, const uint8_t id[OXL_DIGEST_BYTES], struct oxl_error *err);
+OXL_MUST_CHECK int oxl_marks_each_unread(const struct oxl_marks *m, oxl_marks_fn *fn, void *ctx, struct oxl_error *err);
 /* Objects that are marked. */
 uint64_t oxl_marks_count(const struct oxl_marks *m);
 

@@ -154,7 +154,7 @@ static bool holds(const struct proof *p, const struct oxl_pack_entry *want)
         return false;
 }
 
-/* Is each object of the pack in trash in one of the new ones? */
+/* Is each object of the pack in trash in one of the new ones? 0 yes; 1 no. */
 static int has_all(const struct proof *p, const char *path, const char *place, struct oxl_error *err)
 {
         struct oxl_digest id;
@@ -175,7 +175,8 @@ static int has_all(const struct proof *p, const char *path, const char *place, s
         return k;
 }
 
-static int purge_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
+/* 0: each object of the run is in a new pack that is whole on the medium. 1: not, or it is no run of a merge. */
+static int prove_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
 {
         cleanup(proof_done) struct proof p = { .repo = r };
         cleanup_places struct oxl_places places = OXL_PLACES_INIT;
@@ -183,16 +184,26 @@ static int purge_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
         size_t n = 0;
         int k = oxl_trash_merged(r, id, &ids, &n, err);
         if (k == 0)
-                k = open_new(&p, ids, n, err);
-        if (k == 0)
                 k = oxl_trash_places(r, id, &places, err);
+        if (k == 0 && places.n > 0) /* none: an earlier removal was cut short */
+                k = open_new(&p, ids, n, err);
         for (const char *t = NULL; k == 0 && (t = oxl_places_next(&places, t));) {
                 cleanup_free char *path = NULL;
                 k = oxl_trash_path(id, t, &path, err);
                 if (k == 0)
                         k = has_all(&p, path, t, err);
         }
-        return k == 0 ? oxl_trash_delete(r, id, err) : k < 0 ? k : 0;
+        return k;
+}
+
+/* What cannot be proven or removed stays, as another copy; it is no reason not to look at the others, or not to merge. */
+static int purge_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = prove_run(r, id, &why);
+        if (k == 0)
+                k = oxl_trash_delete(r, id, &why);
+        return k < 0 && (why.code == OXL_E_CANCELLED || why.code == OXL_E_NOMEM) ? oxl_error_copy(err, &why) : 0;
 }
 
 int oxl_merge_purge(struct oxl_repo *r, struct oxl_error *err)

@@ -274,6 +274,14 @@ static int record_intent(struct run *x, const struct oxl_move_words *w, struct o
                                          &x->intent, err);
 }
 
+/* HEAD and the ref, behind everything else. */
+static int move_names(struct run *x, struct oxl_error *err)
+{
+        const struct oxl_move *m = x->m;
+        int k = m->ref ? oxl_ref_move(x->repo, m->ref, &m->ref_new, err) : 0;
+        return k < 0 || !m->head_new ? k : oxl_head_move(x->repo, m->head_new, err);
+}
+
 /* The steps behind the intent, each of which takes the old state or the new one. */
 static int act(struct run *x, struct oxl_error *err)
 {
@@ -286,26 +294,32 @@ static int act(struct run *x, struct oxl_error *err)
         if (k < 0)
                 return k;
         x->moving = m->ref || m->head_new;
-        if (m->ref)
-                k = oxl_ref_move(x->repo, m->ref, &m->ref_new, err);
-        if (k >= 0 && m->head_new)
-                k = oxl_head_move(x->repo, m->head_new, err);
-        return k;
+        return move_names(x, err);
 }
 
-/* HEAD and ref did not move, and the index is old, unless its publication said "visible, durability unknown". */
+/* May anything be new by now? "Visible, durability unknown" says a failed sync, of the repository or of the working tree. */
+static bool has_begun(const struct run *x)
+{
+        const struct oxl_durable *files = x->out.dest.durable;
+        return x->moving || x->out.changed || oxl_durable_poisoned(x->repo->durable) ||
+               (files && oxl_durable_poisoned(files));
+}
+
+/* Nothing happened: aborted. Else the intent stays, and recovery, by the next command that writes, does the rest; what was in the way
+ * now is said here, because the error only says that. */
 static int end_badly(struct run *x, const char *verb, struct oxl_error *why, struct oxl_error *err)
 {
         cleanup_error struct oxl_error second = OXL_ERROR_INIT;
         oxl_checkout_drop_batch(&x->out);
-        if (!x->moving && !oxl_durable_poisoned(x->repo->durable) &&
-            oxl_journal_outcome(x->repo->journal, x->intent, oxl_owner_number(x->repo->owner), OXL_INTENT_ABORTED,
-                                OUTCOME, true, &second) == 0) {
+        if (!has_begun(x) && oxl_journal_outcome(x->repo->journal, x->intent, oxl_owner_number(x->repo->owner),
+                                                 OXL_INTENT_ABORTED, OUTCOME, true, &second) == 0) {
                 int code = (int)why->code;
                 oxl_error_move(err, why);
                 return -code;
         }
-        char text[64];
+        char text[512];
+        (void)oxl_error_text(why, text, sizeof text);
+        oxl_repo_notice(x->repo, NULL, text);
         snprintf(text, sizeof text, "intent %lld took effect", (long long)x->intent);
         return OXL_FAIL_WHY(err, OUTCOME_UNKNOWN, verb, text);
 }
@@ -397,14 +411,25 @@ static bool is_damage(enum oxl_code code)
         return code == OXL_E_OBJECT_CORRUPT || code == OXL_E_OBJECT_MISSING || code == OXL_E_MALFORMED;
 }
 
-/* What it was to change cannot be read any more. If the index is old, so are ref and HEAD, and that is the end of it. */
+/* What it was to change cannot be read any more. If the index is old, so are ref and HEAD, and that is the end of it. If one of them
+ * is new (@begun), the files and the index were done, and what is left needs no list. */
 static int give_up(struct run *x, const struct oxl_event *event, bool begun, struct oxl_error *why,
                    struct oxl_error *err)
 {
-        if (!is_damage(why->code) || begun) {
+        if (!is_damage(why->code)) {
                 int code = (int)why->code;
                 oxl_error_move(err, why);
                 return -code;
+        }
+        if (begun) {
+                int k = x->m->index ? oxl_durable_mark(x->repo->durable, "index", err) : 0;
+                if (k >= 0)
+                        k = oxl_durable_barrier(x->repo->durable, err); /* its name may be in the cache only */
+                if (k >= 0)
+                        k = move_names(x, err);
+                return k < 0 ? k
+                             : end_recovered(x->repo, event, x->m, OXL_INTENT_ROLLED_FORWARD,
+                                             "the index had moved already; the rest of it was done", err);
         }
         return end_recovered(x->repo, event, x->m, OXL_INTENT_ROLLED_BACK,
                              "what it was to change is damaged in the store; see oxen-lite status and fsck", err);
@@ -424,7 +449,7 @@ static int finish(struct run *x, const struct oxl_event *event, struct oxl_error
                                      "HEAD, the branch or the index has moved on since", err);
         k = oxl_move_load(x->m, x->out.objects, x->repo->format.blob_algo, &why);
         if (k < 0)
-                return give_up(x, event, head == AT_NEW || ref == AT_NEW, &why, err);
+                return give_up(x, event, head == AT_NEW || ref == AT_NEW || index == AT_NEW, &why, err);
         free(x->written);
         x->written = calloc(x->m->edits.n + 1, sizeof *x->written);
         if (!x->written)

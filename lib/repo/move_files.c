@@ -2,7 +2,8 @@
 /*
  * The working tree's part of a move. Two readings of the same list: one that refuses or keeps, before the intent, and
  * one that acts, after it; recovery repeats the second. A file is replaced or removed only if it is what the index said,
- * or a stored blob has its content; anything else stays, with a notice.
+ * or a stored blob has its content; anything else stays, with a notice. "What the index said" is no reason alone: its blob is
+ * read and hashed first, and stored again when it is not good (checkout.h).
  *
  * Files that go are removed before any is written, because a file may become a folder and a folder a file.
  */
@@ -13,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/path.h"
+#include "durable/mutant.h"
 #include "os/fdio.h"
 #include "repo/move.h"
 
@@ -169,8 +171,10 @@ static int check_edit(struct check *x, const struct oxl_edit *e, struct oxl_erro
         x->c->total += !goes && found != LOOK_DONE;
         switch (found) {
         case LOOK_DONE:
-        case LOOK_ABSENT:
-        case LOOK_OLD: return 0;
+        case LOOK_ABSENT: return 0;
+        case LOOK_OLD:
+                return oxl_checkout_secure(x->c, e->path, &e->old.id, e->old.size, goes ? "removed" : "overwritten",
+                                           err);
         case LOOK_FOLDER: return check_folder(x, e->path, err);
         case LOOK_BLOCKED: return check_parents(x, e, err);
         case LOOK_CHANGED:
@@ -206,23 +210,36 @@ struct action {
         uint64_t removed;
 };
 
-static int leave(struct action *a, const char *path, const char *why)
-{
-        oxl_repo_notice(a->c->repo, path, why);
-        return 0;
-}
-
 /* Its content is in the store, because we put it there before the intent: 0. 1: it is newer. */
 static int is_kept(struct action *a, const char *path, struct oxl_error *err)
 {
         return a->m->force ? oxl_destination_is_stored(&a->c->dest, a->c->objects, path, err) : 1;
 }
 
-/* As after a rename: the name may have gone from the cache alone, when a dead process removed it. */
+/* May the file go, as it was found? 0; 1: it stays, and that was said. Of a file without changes the blob was good before the intent;
+ * what happened to it since a dead process looked is not known. */
+static int may_go(struct action *a, const struct oxl_edit *e, enum look found, struct oxl_error *err)
+{
+        if (found == LOOK_OLD) {
+                int k = a->finishing ? oxl_checkout_blob_good(a->c, &e->old.id, err) : 0;
+                if (k > 0)
+                        oxl_repo_notice(a->c->repo, e->path,
+                                        "left alone: its content is damaged or missing in the store");
+                return k;
+        }
+        int k = is_kept(a, e->path, err);
+        if (k > 0)
+                oxl_repo_notice(a->c->repo, e->path, "left alone: it was changed meanwhile");
+        return k;
+}
+
+/* While finishing: the file is right, or gone, perhaps only in the cache, because the dead process did not come to sync its folder; and
+ * the outcome that we record says that it is done. tests: crash/release-store_mutants, kills in "switch" and "rm". */
 static int mark(struct action *a, const char *path, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        int k = a->finishing ? oxl_durable_mark(a->c->dest.durable, path, &why) : 0;
+        bool believed = !a->finishing || OXL_MUTANT(MOVE_BELIEVES_FILES);
+        int k = believed ? 0 : oxl_durable_mark(a->c->dest.durable, path, &why);
         if (k < 0 && !(why.code == OXL_E_DIR_OPEN && (why.os == ENOENT || why.os == ENOTDIR || why.os == ELOOP))) {
                 oxl_error_move(err, &why);
                 return k;
@@ -239,15 +256,12 @@ static int remove_file(struct action *a, const struct oxl_edit *e, struct oxl_er
                 return k;
         if (found == LOOK_DONE)
                 return mark(a, e->path, err);
-        if (found != LOOK_OLD) {
-                k = is_kept(a, e->path, err);
-                if (k < 0)
-                        return k;
-                if (k > 0)
-                        return leave(a, e->path, "left alone: it was changed meanwhile");
-        }
+        k = may_go(a, e, found, err);
+        if (k != 0)
+                return k < 0 ? k : 0;
         k = oxl_durable_unlink(a->c->dest.durable, e->path, st.st_dev, st.st_ino, err);
         a->removed += k == 0;
+        a->c->changed = a->c->changed || k == 0;
         return k < 0 ? k : 0;
 }
 
@@ -306,17 +320,15 @@ static int write_file(struct action *a, const struct oxl_edit *e, struct oxl_wri
                 return k;
         if (found == LOOK_DONE)
                 return mark(a, e->path, err);
-        if (found == LOOK_FOLDER || found == LOOK_BLOCKED)
-                return leave(a, e->path, "not written: something else is in its place");
-        if (found == LOOK_CHANGED || found == LOOK_UNTRACKED) {
-                k = is_kept(a, e->path, err);
-                if (k < 0)
-                        return k;
-                if (k > 0)
-                        return leave(a, e->path, "left alone: it was changed meanwhile");
+        if (found == LOOK_FOLDER || found == LOOK_BLOCKED) {
+                oxl_repo_notice(a->c->repo, e->path, "not written: something else is in its place");
+                return 0;
         }
+        k = found == LOOK_ABSENT ? 0 : may_go(a, e, found, err);
+        if (k != 0)
+                return k < 0 ? k : 0;
         struct oxl_tree_item item = item_of(e, &e->new_);
-        return oxl_checkout_write(a->c, &item, found == LOOK_ABSENT, written, err);
+        return oxl_checkout_write(a->c, &item, found == LOOK_ABSENT ? NULL : &st, written, err);
 }
 
 int oxl_move_files(struct oxl_checkout *c, const struct oxl_move *m, bool finishing, struct oxl_written *written,

@@ -306,6 +306,18 @@ static int open_journal(struct oxl_repo *r, struct oxl_error *err)
         return n;
 }
 
+int oxl_repo_journal_copy(const struct oxl_repo *r, struct oxl_journal **ret, struct oxl_error *err)
+{
+        OXL_ASSERT(!r->journal);
+        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+        const struct oxl_journal_config config = {
+                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = r->options.wait_ms
+        };
+        if (lock_fd < 0 && errno != ENOENT)
+                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
+        return oxl_journal_open_copy(&config, ret, err);
+}
+
 /* The object store with what is true now: settings may have changed, and so may the packs. */
 static int reopen_objects(struct oxl_repo *r, struct oxl_error *err)
 {

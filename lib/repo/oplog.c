@@ -65,19 +65,6 @@ static int ignore_intent(void *ctx, const struct oxl_event *event, struct oxl_er
         return 0;
 }
 
-/* A copy: no lock but for the moment of copying, and nothing is written. */
-static int open_journal(struct oxl_repo *r, struct oxl_journal **ret, struct oxl_error *err)
-{
-        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        const struct oxl_journal_config config = {
-                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = r->options.wait_ms
-        };
-        if (lock_fd < 0 && errno != ENOENT)
-                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
-        int k = oxl_journal_open_copy(&config, ret, err);
-        return k;
-}
-
 static int read_operations(struct reading *rd, uint64_t max, struct oxl_error *err)
 {
         int k = oxl_journal_open_intents(rd->journal, ignore_intent, NULL, err); /* verifies the chain */
@@ -89,7 +76,7 @@ static int read_operations(struct reading *rd, uint64_t max, struct oxl_error *e
 int oxl_repo_operations(struct oxl_repo *r, uint64_t max, oxl_operation_info_fn *fn, void *ctx, struct oxl_error *err)
 {
         struct reading rd = { r, r->journal, fn, ctx, OXL_HORIZON_INIT };
-        int k = r->journal ? 0 : open_journal(r, &rd.journal, err);
+        int k = r->journal ? 0 : oxl_repo_journal_copy(r, &rd.journal, err);
         if (k < 0)
                 return k;
         k = read_operations(&rd, max, err);

@@ -329,7 +329,9 @@ static int recover_intent(void *ctx, const struct oxl_event *event, struct oxl_e
         struct recovery *rec = ctx;
         struct oxl_repo *r = rec->repo;
         int k;
-        if (oxl_owner_verdict(r->root_fd, event->owner) != OXL_TEMP_DEAD) {
+        /* A move of our own: it ended with OUTCOME_UNKNOWN. Nothing of it is under way, because we begin. */
+        bool own = event->owner == oxl_owner_number(r->owner) && oxl_move_verb(event->verb);
+        if (!own && oxl_owner_verdict(r->root_fd, event->owner) != OXL_TEMP_DEAD) {
                 oxl_stale_keep(&rec->stale, event->owner);
                 return 0; /* alive, or on another machine: not ours to end */
         }

@@ -75,6 +75,10 @@ void oxl_repo_end_write(struct oxl_repo *r);
 /* Steps of begin_write, for the few verbs that need only some: without recovery and without looking at the config. */
 OXL_MUST_CHECK int oxl_repo_lock_writer(struct oxl_repo *r, struct oxl_error *err);
 
+/* A copy of the journal: no lock but for the moment of copying, and nothing is written. Never in a process that has the journal itself
+ * open (r->journal). The caller closes it. FILE_OPEN; what oxl_journal_open_copy says. */
+OXL_MUST_CHECK int oxl_repo_journal_copy(const struct oxl_repo *r, struct oxl_journal **ret, struct oxl_error *err);
+
 /* Recovery under the writer lock: recover.c. */
 OXL_MUST_CHECK int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_count, struct oxl_error *err);
 

@@ -95,12 +95,23 @@ static int visit_all(struct restore *rs, visit_fn *visit, struct oxl_error *err)
 
 /* --- pass 1 ------------------------------------------------------------------------------------------------------- */
 
+/* Of a file that is CLEAN. */
+static int indexed(struct restore *rs, const struct oxl_tree_item *item, struct oxl_index_entry *ret,
+                   struct oxl_error *err)
+{
+        int k = oxl_index_lookup(rs->out.dest.index, item->path, item->path_len, ret, err);
+        OXL_ASSERT(k <= 0);
+        return k;
+}
+
 static int check_item(struct restore *rs, const struct oxl_tree_item *item, struct oxl_error *err)
 {
         enum oxl_destination_state state;
+        struct oxl_index_entry entry;
+        struct stat st;
         if (oxl_repo_cancelled(rs->repo))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
-        int k = oxl_destination_look(&rs->out.dest, item, &state, err);
+        int k = oxl_destination_look(&rs->out.dest, item, &state, &st, err);
         if (k < 0)
                 return k;
         if (state == OXL_DEST_SAME) {
@@ -109,8 +120,13 @@ static int check_item(struct restore *rs, const struct oxl_tree_item *item, stru
         }
         rs->out.total++;
         rs->out.total_bytes += item->size;
-        if (state != OXL_DEST_CHANGED)
+        if (state == OXL_DEST_ABSENT)
                 return 0;
+        if (state == OXL_DEST_CLEAN) {
+                k = indexed(rs, item, &entry, err);
+                return k != 0 ? k
+                              : oxl_checkout_secure(&rs->out, item->path, &entry.id, entry.size, "overwritten", err);
+        }
         if (!rs->spec.force)
                 return OXL_FAIL_PATH(err, PATH_MODIFIED, item->path);
         return oxl_checkout_keep(&rs->out, item->path, "overwritten", err);
@@ -132,28 +148,44 @@ static int confirm(struct restore *rs, const struct oxl_tree_item *item, struct 
         return OXL_MUTANT(RESTORE_BELIEVES_FILES) ? 0 : oxl_durable_mark(rs->out.dest.durable, item->path, err);
 }
 
+/* As in move_files.c. 0: the file may be replaced; 1: it stays, and that was said. */
+static int may_go(struct restore *rs, const struct oxl_tree_item *item, enum oxl_destination_state state,
+                  struct oxl_error *err)
+{
+        struct oxl_index_entry entry;
+        int k = 0;
+        if (state == OXL_DEST_CLEAN && rs->finishing) {
+                k = indexed(rs, item, &entry, err);
+                if (k >= 0)
+                        k = oxl_checkout_blob_good(&rs->out, &entry.id, err);
+                if (k > 0)
+                        oxl_repo_notice(rs->repo, item->path,
+                                        "left alone: its content is damaged or missing in the store");
+        } else if (state == OXL_DEST_CHANGED) { /* pass 1 stored it; if it is not in the store it is newer */
+                k = rs->spec.force ? oxl_destination_is_stored(&rs->out.dest, rs->out.objects, item->path, err) : 1;
+                if (k > 0)
+                        oxl_repo_notice(rs->repo, item->path, "left alone: it was changed meanwhile");
+        }
+        return k;
+}
+
 static int restore_item(struct restore *rs, const struct oxl_tree_item *item, struct oxl_error *err)
 {
         enum oxl_destination_state state;
+        struct stat st;
         if (!rs->finishing && oxl_repo_cancelled(rs->repo))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         int k = rs->finishing ? oxl_checkout_sweep_beside(&rs->out, item->path, err) : 0;
         if (k >= 0)
-                k = oxl_destination_look(&rs->out.dest, item, &state, err);
+                k = oxl_destination_look(&rs->out.dest, item, &state, &st, err);
         if (k < 0)
                 return k;
         if (state == OXL_DEST_SAME)
                 return rs->finishing ? confirm(rs, item, err) : 0;
-        if (state == OXL_DEST_CHANGED) { /* pass 1 stored it; if it is not in the store it is newer */
-                k = rs->spec.force ? oxl_destination_is_stored(&rs->out.dest, rs->out.objects, item->path, err) : 1;
-                if (k < 0)
-                        return k;
-                if (k > 0) {
-                        oxl_repo_notice(rs->repo, item->path, "left alone: it was changed meanwhile");
-                        return 0;
-                }
-        }
-        return oxl_checkout_write(&rs->out, item, state == OXL_DEST_ABSENT, NULL, err);
+        k = may_go(rs, item, state, err);
+        if (k != 0)
+                return k < 0 ? k : 0;
+        return oxl_checkout_write(&rs->out, item, state == OXL_DEST_ABSENT ? NULL : &st, NULL, err);
 }
 
 static int write_all(struct restore *rs, struct oxl_error *err)

@@ -52,7 +52,7 @@ const char *oxl_places_next(const struct oxl_places *p, const char *last)
         return next < begin + p->text.len ? next : NULL;
 }
 
-static bool places_has(const struct oxl_places *p, const char *text)
+bool oxl_places_has(const struct oxl_places *p, const char *text)
 {
         for (const char *t = NULL; (t = oxl_places_next(p, t));)
                 if (strcmp(t, text) == 0)
@@ -152,8 +152,11 @@ static int walk(const struct oxl_repo *r, const char *dir, size_t base, unsigned
                 k = oxl_path_join(dir, e.name, &path, err);
                 if (k < 0)
                         return k;
-                if (oxl_fd_stat_at(r->root_fd, path, &st) < 0)
-                        return OXL_FAIL_OS(err, FILE_STAT, path);
+                if (oxl_fd_stat_at(r->root_fd, path, &st) < 0) {
+                        if (errno != ENOENT)
+                                return OXL_FAIL_OS(err, FILE_STAT, path);
+                        continue; /* listed without a lock, while a merge deletes it */
+                }
                 if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
                         k = walk(r, path, base, depth + 1, ret, err);
                 else if (S_ISREG(st.st_mode) && is_place(r, path + base))
@@ -178,8 +181,13 @@ static int count_run(struct oxl_repo *r, const char *id, struct oxl_gc_count *re
                 cleanup_free char *path = NULL;
                 struct stat st;
                 k = oxl_trash_path(id, t, &path, err);
-                if (k < 0 || oxl_fd_stat_at(r->root_fd, path, &st) < 0)
-                        continue;
+                if (k < 0)
+                        return k;
+                if (oxl_fd_stat_at(r->root_fd, path, &st) < 0) {
+                        if (errno != ENOENT)
+                                return OXL_FAIL_OS(err, FILE_STAT, path);
+                        continue; /* gone since it was listed */
+                }
                 ret->files++;
                 ret->bytes += (uint64_t)st.st_size;
         }
@@ -193,6 +201,63 @@ int oxl_trash_count(struct oxl_repo *r, struct oxl_gc_count *ret, struct oxl_err
         for (const char *id = NULL; k == 0 && (id = oxl_places_next(&ids, id));)
                 k = count_run(r, id, ret, err);
         return k;
+}
+
+/* --- reading it ---------------------------------------------------------------------------------------------------------- */
+
+/* Reads all of the file at @path, which is that of @place. */
+static int verify_file(struct oxl_repo *r, const char *path, const char *place, struct oxl_error *err)
+{
+        struct oxl_digest id, got;
+        struct oxl_pack *pack = NULL;
+        uint64_t bytes;
+        if (!pack_place(place, &id)) {
+                if (!oxl_loose_path_parse(r->format.blob_algo, place, &id))
+                        return OXL_FAIL_WHY(err, MALFORMED, path, "it is no place of a pack or blob");
+                cleanup_fd int fd = oxl_open_beneath(r->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
+                if (fd < 0)
+                        return OXL_FAIL_OS(err, FILE_OPEN, path);
+                int k = oxl_fd_digest(fd, path, r->format.blob_algo, r->options.cancel, &got, &bytes, err);
+                if (k < 0)
+                        return k;
+                return oxl_digest_equal(&got, &id) ? 0 : OXL_FAIL_OBJECT(err, OBJECT_CORRUPT, path, &id, &got);
+        }
+        int k = oxl_pack_open(r->root_fd, path, &id, &r->format.id, r->format.blob_algo, &pack, err);
+        if (k == 0)
+                k = oxl_pack_verify(pack, NULL, NULL, r->options.cancel, err);
+        oxl_pack_free(pack);
+        return k;
+}
+
+/* Of the file itself; anything else says nothing about it. */
+static bool is_damage(enum oxl_code code)
+{
+        return code == OXL_E_MALFORMED || code == OXL_E_SEAL || code == OXL_E_OBJECT_CORRUPT || code == OXL_E_LIMIT ||
+               code == OXL_E_FILE_READ;
+}
+
+int oxl_trash_verify(struct oxl_repo *r, const char *id, const struct oxl_places *places,
+                     struct oxl_places *ret_damaged, struct oxl_error *ret_first, struct oxl_error *err)
+{
+        uint64_t done = 0;
+        int k = 0;
+        for (const char *t = NULL; k >= 0 && (t = oxl_places_next(places, t));) {
+                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                cleanup_free char *path = NULL;
+                k = oxl_trash_path(id, t, &path, err);
+                if (k < 0)
+                        return k;
+                k = verify_file(r, path, t, &why);
+                if (k < 0 && !is_damage(why.code))
+                        return oxl_error_copy(err, &why);
+                if (k < 0) {
+                        k = oxl_places_add(ret_damaged, t, err);
+                        if (ret_damaged->n == 1 && ret_first)
+                                oxl_error_move(ret_first, &why);
+                }
+                oxl_repo_progress(r, "verifying trash", ++done, places->n, 0, 0);
+        }
+        return k < 0 ? k : 0;
 }
 
 /* --- one file ------------------------------------------------------------------------------------------------------------ */
@@ -282,19 +347,36 @@ static int move_in(struct oxl_repo *r, const char *id, const struct oxl_places *
         return k < 0 ? k : take_places(r, id, places, false, err);
 }
 
+/* The note goes last: a folder without it is no longer known for that of a merge. */
 static int remove_run(struct oxl_repo *r, const char *id, struct oxl_error *err)
 {
-        char dir[OXL_TRASH_ID_BYTES + sizeof OXL_TRASH];
+        char dir[OXL_TRASH_ID_BYTES + sizeof OXL_TRASH], files[sizeof dir + 16];
         snprintf(dir, sizeof dir, OXL_TRASH "/%.31s", id);
-        /* CRASH: a part of the folder; it is emptied by the next one who looks through trash */
-        return oxl_remove_tree(r->root_fd, dir, err);
+        snprintf(files, sizeof files, "%s/versions", dir);
+        /* CRASH: the note and a part of the files. That of a merge is removed by the next one; every other is listed and deleted by
+         * the next gc --empty-trash. After a power cut a merge's may lack its note and be like every other. */
+        int k = oxl_remove_tree(r->root_fd, files, err);
+        return k < 0 ? k : oxl_remove_tree(r->root_fd, dir, err);
 }
 
-/* Everything of @id to its place, but for what has another file there. */
-static int move_out(struct oxl_repo *r, const char *id, struct oxl_places *in_way, struct oxl_error *err)
+/* The places of the run but for those in @stay. */
+static int list_movable(struct oxl_repo *r, const char *id, const struct oxl_places *stay, struct oxl_places *ret,
+                        struct oxl_error *err)
+{
+        cleanup_places struct oxl_places all = OXL_PLACES_INIT;
+        int k = oxl_trash_places(r, id, &all, err);
+        for (const char *t = NULL; k >= 0 && (t = oxl_places_next(&all, t));)
+                if (!oxl_places_has(stay, t))
+                        k = oxl_places_add(ret, t, err);
+        return k;
+}
+
+/* Everything of @id to its place, but for what is to @stay and what has another file there. */
+static int move_out(struct oxl_repo *r, const char *id, const struct oxl_places *stay, struct oxl_places *in_way,
+                    struct oxl_error *err)
 {
         cleanup_places struct oxl_places places = OXL_PLACES_INIT;
-        int k = oxl_trash_places(r, id, &places, err);
+        int k = list_movable(r, id, stay, &places, err);
         for (const char *t = NULL; k >= 0 && (t = oxl_places_next(&places, t));) {
                 cleanup_free char *path = NULL;
                 k = oxl_trash_path(id, t, &path, err);
@@ -307,7 +389,7 @@ static int move_out(struct oxl_repo *r, const char *id, struct oxl_places *in_wa
                 k = oxl_durable_barrier(r->durable, err);
         if (k >= 0)
                 k = take_places(r, id, &places, true, err);
-        return k < 0 || in_way->n > 0 ? k : remove_run(r, id, err);
+        return k < 0 || in_way->n > 0 || stay->n > 0 ? k : remove_run(r, id, err);
 }
 
 int oxl_trash_delete(struct oxl_repo *r, const char *id, struct oxl_error *err)
@@ -420,8 +502,9 @@ static int end_badly(struct oxl_repo *r, const struct oxl_gc_intent *i, int64_t 
                      struct oxl_error *err)
 {
         cleanup_places struct oxl_places in_way = OXL_PLACES_INIT;
+        const struct oxl_places none = OXL_PLACES_INIT;
         cleanup_error struct oxl_error second = OXL_ERROR_INIT;
-        if (!oxl_durable_poisoned(r->durable) && move_out(r, i->trash, &in_way, &second) >= 0 && in_way.n == 0 &&
+        if (!oxl_durable_poisoned(r->durable) && move_out(r, i->trash, &none, &in_way, &second) >= 0 && in_way.n == 0 &&
             outcome(r, intent, OXL_INTENT_ABORTED, true, &second) == 0) {
                 int code = (int)why->code;
                 oxl_error_move(err, why);
@@ -453,7 +536,8 @@ int oxl_trash_run(struct oxl_repo *r, const struct oxl_trash_run *run, char *ret
         return 0;
 }
 
-int oxl_trash_back(struct oxl_repo *r, const char *id, struct oxl_places *ret_in_way, struct oxl_error *err)
+int oxl_trash_back(struct oxl_repo *r, const char *id, const struct oxl_places *damaged, struct oxl_places *ret_in_way,
+                   struct oxl_error *err)
 {
         cleanup(oxl_gc_intent_done) struct oxl_gc_intent i = { .verb = strdup("gc-undo"), .trash = strdup(id) };
         cleanup_error struct oxl_error why = OXL_ERROR_INIT, ignored = OXL_ERROR_INIT;
@@ -463,7 +547,7 @@ int oxl_trash_back(struct oxl_repo *r, const char *id, struct oxl_places *ret_in
         int k = stage(r, &i, id, &intent, err);
         if (k < 0)
                 return k;
-        k = move_out(r, id, ret_in_way, &why);
+        k = move_out(r, id, damaged, ret_in_way, &why);
         if (k < 0) {
                 char text[64];
                 snprintf(text, sizeof text, "intent %lld took effect", (long long)intent);
@@ -525,12 +609,23 @@ static int go_on(struct oxl_repo *r, const char *id, struct oxl_error *err)
         return k < 0 || places.n > 0 ? k : remove_run(r, id, err); /* it had only begun */
 }
 
+/* As the undo does it: what is damaged stays in trash. */
+static int go_on_back(struct oxl_repo *r, const char *id, struct oxl_error *err)
+{
+        cleanup_places struct oxl_places places = OXL_PLACES_INIT, damaged = OXL_PLACES_INIT, in_way = OXL_PLACES_INIT;
+        int k = oxl_trash_places(r, id, &places, err);
+        if (k >= 0)
+                k = oxl_trash_verify(r, id, &places, &damaged, NULL, err);
+        return k < 0 ? k : move_out(r, id, &damaged, &in_way, err);
+}
+
 static int decide(struct oxl_repo *r, const struct oxl_gc_intent *i, enum oxl_intent_state *ret, struct oxl_error *err)
 {
         cleanup_places struct oxl_places in_way = OXL_PLACES_INIT;
-        bool back = strcmp(i->verb, "gc-undo") == 0;
+        const struct oxl_places none = OXL_PLACES_INIT;
+        bool undo = strcmp(i->verb, "gc-undo") == 0, back = false;
         *ret = OXL_INTENT_ROLLED_FORWARD;
-        for (size_t n = 0; !back && n < i->packs.n_files; n++) {
+        for (size_t n = 0; !undo && !back && n < i->packs.n_files; n++) {
                 int k = look_at_pack(r, &i->packs.files[n], err);
                 if (k < 0)
                         return k;
@@ -542,7 +637,11 @@ static int decide(struct oxl_repo *r, const struct oxl_gc_intent *i, enum oxl_in
         int k = mark_folders(r, err);
         if (k >= 0)
                 k = oxl_durable_barrier(r->durable, err);
-        return k < 0 ? k : back ? move_out(r, i->trash, &in_way, err) : go_on(r, i->trash, err);
+        if (k < 0)
+                return k;
+        return undo   ? go_on_back(r, i->trash, err)
+               : back ? move_out(r, i->trash, &none, &in_way, err)
+                      : go_on(r, i->trash, err);
 }
 
 int oxl_trash_recover(struct oxl_repo *r, const struct oxl_event *event, struct oxl_error *err)
@@ -591,7 +690,7 @@ int oxl_horizon_hear(struct oxl_horizon *h, struct oxl_journal *j, const struct 
                 return k;
         if (strcmp(i.verb, "gc-undo") == 0)
                 return oxl_places_add(&h->undone, i.trash, err);
-        if (i.kept_since_ns > h->since_ns && !places_has(&h->undone, i.trash))
+        if (i.kept_since_ns > h->since_ns && !oxl_places_has(&h->undone, i.trash))
                 h->since_ns = i.kept_since_ns;
         return 0;
 }

@@ -9,7 +9,13 @@
  *
  * What a crash leaves: files with both names, new packs. Recovery reads the new packs from the medium: all whole, it goes on;
  * else everything goes back.
- * Locks: the caller holds `writer` and `gc` exclusively, but for listing. Threads: one at a time.
+ * Locks: the caller holds `writer` and `gc` exclusively, but for listing. Recovery, which every writing verb begins with, holds `gc`
+ * shared only. `writer` keeps out everybody who stores or relies on objects, so who holds `gc` shared besides is a check or the source
+ * of a copy, which began after the dead process lost its lock: the new packs had their names by then, or everything goes back, and
+ * no root changed since. To them a file can only seem gone between listing and opening, when all that is needed of it is in a pack
+ * that was there before they began. Both expect that (check/folders.c, pass_packs.c; copy_objects.c lists again), as every command
+ * does that reads without locks. Waiting for them would make each commit wait for hours instead.
+ * Threads: one at a time.
  */
 #ifndef OXL_REPO_TRASH_H
 #define OXL_REPO_TRASH_H
@@ -32,6 +38,7 @@ void oxl_places_done(struct oxl_places *p);
 OXL_MUST_CHECK int oxl_places_add(struct oxl_places *p, const char *text, struct oxl_error *err);
 /* for (const char *t = NULL; (t = oxl_places_next(p, t));) */
 const char *oxl_places_next(const struct oxl_places *p, const char *last);
+bool oxl_places_has(const struct oxl_places *p, const char *text);
 
 /* Runs in trash, by id. An absent folder has none. DIR_OPEN, DIR_READ. */
 OXL_MUST_CHECK int oxl_trash_ids(int root_fd, struct oxl_places *ret, struct oxl_error *err);
@@ -55,9 +62,14 @@ struct oxl_trash_run {
 OXL_MUST_CHECK int oxl_trash_run(struct oxl_repo *r, const struct oxl_trash_run *run, char *ret_id,
                                  struct oxl_error *err);
 
-/* Moves the files of @id back, as one intent; the caller has verified them. *ret_in_way: places that another file has. */
-OXL_MUST_CHECK int oxl_trash_back(struct oxl_repo *r, const char *id, struct oxl_places *ret_in_way,
-                                  struct oxl_error *err);
+/* Reads all of the files of @id at @places. *ret_damaged: those that are not whole, or that the medium does not answer for;
+ * *ret_first (may be NULL): what the first of them has. FILE_OPEN, CANCELLED, NOMEM. */
+OXL_MUST_CHECK int oxl_trash_verify(struct oxl_repo *r, const char *id, const struct oxl_places *places,
+                                    struct oxl_places *ret_damaged, struct oxl_error *ret_first, struct oxl_error *err);
+
+/* Moves the files of @id back, as one intent, but for @damaged. *ret_in_way: places that another file has. */
+OXL_MUST_CHECK int oxl_trash_back(struct oxl_repo *r, const char *id, const struct oxl_places *damaged,
+                                  struct oxl_places *ret_in_way, struct oxl_error *err);
 
 /* Deletes the folder of @id for good. */
 OXL_MUST_CHECK int oxl_trash_delete(struct oxl_repo *r, const char *id, struct oxl_error *err);

@@ -377,14 +377,7 @@ int oxl_why_journal(struct oxl_why *w, struct oxl_error *err)
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         const struct oxl_repo *r = w->repo;
         struct reading rd = { .w = w, .operations = OXL_BUF_INIT };
-        cleanup_fd int lock_fd = oxl_open_beneath(r->root_fd, "locks", O_RDONLY | O_NOFOLLOW | O_NONBLOCK, 0);
-        const struct oxl_journal_config config = {
-                .dir = r->root, .id = r->format.id, .lock_fd = lock_fd, .wait_ms = r->options.wait_ms
-        };
-        OXL_ASSERT(!r->journal); /* never a copy in a process that has the journal itself open */
-        if (lock_fd < 0 && errno != ENOENT)
-                return OXL_FAIL_OS(err, FILE_OPEN, "locks");
-        if (oxl_journal_open_copy(&config, &rd.journal, &why) < 0)
+        if (oxl_repo_journal_copy(r, &rd.journal, &why) < 0)
                 return oxl_why_damage(w, &why, err);
         int k = read_journal(&rd, err);
         oxl_journal_close(rd.journal);

@@ -137,8 +137,17 @@ contents() {
         find . -type f ! -name '*-shm' ! -name reserve -exec sha256sum {} + | sort
 }
 
+ran=0
+# ran_all PATTERN [OTHERS]: with OTHERS rows that other scripts run, this one has run all rows of the table whose slugs match
+ran_all() {
+        table=$(sed -n 's/^OXL_PROBLEM([^"]*"\([^"]*\)".*/\1/p' "$SRCDIR/lib/include/oxenlite/problems.def" | grep -c "$1")
+        same "$((ran + ${2-0}))" "$table" "number of rows that were run"
+        echo "$ran rows, all healed"
+}
+
 # problem SLUG: the whole life of a row
 problem() {
+        ran=$((ran + 1))
         folder=$SRCDIR/tests/check/$1 here=$1
         ox fsck --explain "$here"
         out_has "$here"
@@ -228,6 +237,10 @@ prepare_oxen() {
 oxen_file() {
         mkdir -p ".oxen/versions/files/${1%/*}"
         printf '%b' "$2" >".oxen/versions/files/$1"
+}
+
+root_rows() {
+        grep -lx 'needs: root' "$SRCDIR"/tests/check/*/expect | wc -l
 }
 
 # rows PART PARTS: those of this script, in order of names; Oxen's have their own

@@ -68,6 +68,28 @@ out_has "every file was verified to its end by this run or an earlier one"
 ox fsck --time-limit 10m
 out_lacks "partly checked"
 
+# A limit that has passed before the second file: one is read, the rest is left out and counted, and the next runs go on with it. The
+# rate makes any first file last, for each has several reads; that it is held is unit/check_limits' business.
+mkdir "$tmp/short"
+cd "$tmp/short"
+ox init
+ox config pack_threshold 100000
+for i in 1 2 3; do head -c 300000 /dev/zero | tr '\0' "$i" >"f$i"; done
+for i in 1 2 3 4 5 6 7; do head -c 80000 /dev/urandom >"small$i"; done
+ox commit -m one f1 f2 f3 small1 small2 small3 small4 small5 small6 small7
+json fsck --time-limit 1ms --rate 20M --jobs 1
+is 'd["result"] == "clean"' 'd["complete"] is False' 'int(d["extent"]["read"]["files"]) == 1' \
+        'int(d["extent"]["read"]["bytes"]) >= 300000' \
+        'int(d["extent"]["left_out"]["time"]["files"]) == int(d["extent"]["all"]["files"]) - 1 > 1' \
+        'int(d["extent"]["due"]["files"]) == int(d["extent"]["all"]["files"]) - 1' 'int(d["extent"]["recorded"]) == 1'
+ox fsck --time-limit 1ms --rate 20M --jobs 1
+out_has "clean, partly checked"
+out_has "beyond the time limit"
+for i in 3 4 5 6; do ox fsck --time-limit 1ms --rate 20M --jobs 1; done
+json fsck --since-days 30
+is 'int(d["extent"]["due"]["files"]) == 0' 'int(d["extent"]["read"]["files"]) == 0'
+cd "$work"
+
 # What is damaged is found by every run after the one that recorded it, and what is left out never hides it.
 blob=$(find .oxen-lite/versions/files -name data | sort | head -n 1)
 chmod u+w "$blob"

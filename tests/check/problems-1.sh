@@ -7,3 +7,4 @@ prepare
 for slug in $(rows 0 2); do
         problem "$slug"
 done
+ran_all '^[^o]\|^o[^x]' $(($(rows 1 2 | wc -l) + $(root_rows)))

@@ -7,3 +7,4 @@ prepare_oxen
 for folder in "$SRCDIR"/tests/check/oxen-*/; do
         problem "$(basename "$folder")"
 done
+ran_all '^oxen-'

@@ -8,3 +8,5 @@ prepare
 for expect in "$SRCDIR"/tests/check/*/expect; do
         [ "$(words "${expect%/expect}" needs)" != root ] || problem "$(basename "${expect%/expect}")"
 done
+same "$ran" "$(root_rows)" "number of rows that were run"
+[ "$ran" -gt 0 ] || fail "no row was run"

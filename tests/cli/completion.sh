@@ -85,8 +85,12 @@ all_are side
 
 if command -v zsh >/dev/null; then
         zsh -n "$files/_oxen-lite" || fail "zsh does not read its file"
+else
+        not_tried "completion of zsh" "no zsh here"
 fi
 if command -v fish >/dev/null; then
         fish -c "source $files/oxen-lite.fish; complete -C 'oxen-lite stat'" | grep -q '^status' || fail "fish: no command"
         fish -c "source $files/oxen-lite.fish; complete -C 'oxen-lite init --hash '" | grep -qx 'blake3.*' || fail "fish: no value"
+else
+        not_tried "completion of fish" "no fish here"
 fi

@@ -155,6 +155,23 @@ is "d['rescued'] == '0'" "d['refs'] == '0'"
 # The copy that has a good one is left alone.
 json copy "$tmp/from-hurt"
 is "d['healed'] == d['rescued'] == '0'"
+
+# Damaged on both sides, with a good copy in a pack here: what the good bytes replace there is kept in quarantine first.
+cp "$tmp/sound/$blob" "$tmp/whole"
+rm -f "$blob"
+ox config pack_threshold 1048576
+cp "$tmp/whole" packed
+ox add packed
+cp "$tmp/whole" "$blob"
+damage "$blob" 1000
+damage "$tmp/from-hurt/$blob" 2000
+cp "$tmp/from-hurt/$blob" "$tmp/replaced"
+json copy "$tmp/from-hurt"
+is "d['rescued'] == '1'" "d['damaged'] == '0'"
+cmp -s "$tmp/whole" "$tmp/from-hurt/$blob" || fail "the destination has no good copy"
+kept=$(find "$tmp/from-hurt/.oxen-lite/quarantine" -name data)
+cmp -s "$tmp/replaced" "$kept" || fail "what was replaced is not in quarantine"
+ox -C "$tmp/from-hurt" fsck
 cd "$work"
 
 rm -rf "$tmp/copy" "$tmp/sound" "$tmp/hurt" "$tmp/from-hurt" "$tmp/clone"
@@ -182,22 +199,24 @@ chmod -R a-w .
 if [ "$(id -u)" != 0 ] || ! touch probe 2>/dev/null; then
         ox copy "$tmp/of-read-only"
         ox -C "$tmp/of-read-only" fsck
+else
+        not_tried "copy of folders without write permission" "root may write to them"
 fi
 chmod -R u+w .
 rm -f probe
-if mkdir "$tmp/mnt" && mount --bind "$work" "$tmp/mnt" 2>/dev/null; then
-        if mount -o remount,ro,bind "$tmp/mnt" 2>/dev/null; then
-                status=0
-                "$OXEN_LITE" -C "$tmp/mnt" copy "$tmp/of-mount" >"$tmp/out" 2>"$tmp/err" || status=$?
-                umount "$tmp/mnt"
-                [ "$status" -eq 0 ] || {
-                        show
-                        fail "a read-only mount is no source"
-                }
-                ox -C "$tmp/of-mount" fsck
-        else
-                umount "$tmp/mnt"
-        fi
+mkdir "$tmp/mnt"
+if mount --bind "$work" "$tmp/mnt" 2>/dev/null && mount -o remount,ro,bind "$tmp/mnt" 2>/dev/null; then
+        status=0
+        "$OXEN_LITE" -C "$tmp/mnt" copy "$tmp/of-mount" >"$tmp/out" 2>"$tmp/err" || status=$?
+        umount "$tmp/mnt"
+        [ "$status" -eq 0 ] || {
+                show
+                fail "a read-only mount is no source"
+        }
+        ox -C "$tmp/of-mount" fsck
+else
+        umount "$tmp/mnt" 2>/dev/null || true
+        not_tried "copy of a read-only mount" "mount --bind is not allowed here"
 fi
 
 # A full disk there: an error that names it, nothing half there; with room, the same command completes.
@@ -216,5 +235,7 @@ if mount -t tmpfs -o size=12m none "$tmp/disk" 2>/dev/null; then
         ox -C "$tmp/disk/copy" restore .
         same_tree . "$tmp/disk/copy"
         umount "$tmp/disk"
+else
+        not_tried "copy to a full disk" "cannot mount a tmpfs here"
 fi
 rmdir "$tmp/disk" 2>/dev/null || true

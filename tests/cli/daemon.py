@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 
-from daemon_lib import LIMIT, OXEN_LITED, Connection, Daemon, check, idle, metrics, ox, repository
+from daemon_lib import LIMIT, OXEN_LITED, Connection, Daemon, check, idle, metrics, not_tried, ox, repository
 
 tmp = pathlib.Path(os.environ["TMP_FOLDER"])
 
@@ -74,6 +74,8 @@ def reload_and_control():
         assert cli("pause").stdout == "done\n"
         assert d.wait(lambda s: s["paused"])["by"].startswith(f"uid {os.getuid()}, pid ")
         assert "[daemon-request]" in cli("scrub", str(one), status=2).stderr
+        # Resuming one would change nothing: said, not promised.
+        assert "resume without naming one" in cli("resume", str(one), status=2).stderr
         cli("limit", "50MiB")
         assert d.status()["limit"] == str(50 << 20)
         state = json.loads((d.folder / "state/state.json").read_text())
@@ -136,7 +138,7 @@ def pages(d, one, two):
 def permissions(d, one):
     """Somebody in the group asks; only root and the service user change."""
     if os.getuid() != 0:
-        print("not root: other users were not tried")
+        print(not_tried("other users at the socket", "needs root"))
         return
     program = f"""
 import sys; sys.path.insert(0, {os.path.dirname(__file__)!r})

@@ -4,8 +4,10 @@ import json
 import os
 import pathlib
 import socket
+import subprocess
+import sys
 
-from daemon_lib import LIMIT, Connection, Daemon, check, idle, repository
+from daemon_lib import LIMIT, Connection, Daemon, check, idle, not_tried, repository
 
 tmp = pathlib.Path(os.environ["TMP_FOLDER"])
 
@@ -27,6 +29,48 @@ def raw(d, data):
     c = Connection(d.socket)
     c.socket.sendall(data)
     return c
+
+
+CROWD = """
+import json, os, socket, sys
+path, uid = sys.argv[1], int(sys.argv[2])
+os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(uid, uid, uid)
+n, all = 0, []
+for _ in range(16):
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(path)
+    all.append(s)
+    try:
+        s.sendall(b'{"do":"watch"}\\n')  # without a deadline
+        n += "schema" in json.loads(s.makefile().readline() or "{}")
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+print(n, flush=True)
+sys.stdin.read()
+"""
+
+
+def crowd(d):
+    """Those who may only ask take every place that they get: root still gets in, eight times."""
+    if os.getuid() != 0:
+        print(not_tried("places that are kept", "needs root"))
+        return
+    os.chmod(d.folder, 0o755)
+    people, n = [], 0
+    for uid in range(60001, 60006):
+        people.append(subprocess.Popen([sys.executable, "-c", CROWD, str(d.socket), str(uid)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        n += int(people[-1].stdout.readline())
+    assert n == 56, n
+    mine = []
+    for _ in range(8):
+        mine.append(Connection(d.socket))
+        assert mine[-1].ask(do="status")["schema"]
+    extra = Connection(d.socket)
+    assert extra.answer()["error"]["code"] == "daemon-limit"
+    for c in mine:
+        c.close()
+    for p in people:
+        p.communicate()
 
 
 def served(d):
@@ -102,14 +146,18 @@ with Daemon(tmp / "d", [one], limits="4:600") as d:
     watcher.close()
 
     # 16 connections of one user; the 17th hears why. Their end makes place.
-    many = [Connection(d.socket) for _ in range(16)]
-    for c in many:
-        assert c.ask(do="status")["schema"]
+    many = []
+    for _ in range(16):  # one after the other: meanwhile the daemon hears that the last ones are gone
+        many.append(Connection(d.socket))
+        assert many[-1].ask(do="status")["schema"]
     extra = Connection(d.socket)
     assert extra.answer()["error"]["code"] == "daemon-limit" and extra.answer() is None
     for c in many:
         c.close()
     # They are gone as soon as the daemon has turned to each: until then its answer is that refusal.
+    while not served(d):
+        pass
+    crowd(d)
     while not served(d):
         pass
     fds = len(os.listdir(f"/proc/{d.process.pid}/fd"))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What most daemons never meet. Each part has its own daemon and repositories, and all run at once: they mostly wait."""
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import shutil
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import time
 
-from daemon_lib import OWNER_BASE, OXEN_LITED, Connection, Daemon, check, idle, ox, owner_record, repository
+from daemon_lib import OWNER_BASE, OXEN_LITED, Connection, Daemon, check, idle, not_tried, ox, owner_record, repository
 
 tmp = pathlib.Path(os.environ["TMP_FOLDER"])
 NOBODY = 65534
+PIDFD_GETFD = 438  # of every architecture
 
 
 def of(status, path):
@@ -53,7 +55,7 @@ def everything(path):
 def read_only():
     """Not root: others' repositories are read, nothing in them changes, and what a pass finds is told all the same."""
     if os.getuid() != 0:
-        return "not tried: needs root to be two users"
+        return not_tried("another user's repository", "needs root")
     one = repository(tmp / "theirs", size=100000)
     temp = dead_owner(one)
     flip(one)
@@ -100,7 +102,7 @@ def pattern():
     """What a pattern matches later is found at the next reload; what is no repository is not listed."""
     first = repository(tmp / "many/a/data")
     (tmp / "many/b/data").mkdir(parents=True)
-    with Daemon(tmp / "g", [tmp / "many/*/data"]) as d:
+    with Daemon(tmp / "g", [f"{tmp}/many/*/data/"]) as d:
         status = d.wait(lambda s: idle(s))
         assert [r["path"] for r in status["repositories"]] == [str(first)], status
         second = repository(tmp / "many/c/data")
@@ -120,7 +122,7 @@ def no_watches():
     """The limit of a user namespace is its own; a dead owner is then found by the timer."""
     limited = ["unshare", "-Ur", "sh", "-c", 'echo 0 >/proc/sys/user/max_inotify_watches && exec "$@"', "sh"]
     if subprocess.run([*limited, "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        return "not tried: no user namespaces here"
+        return not_tried("no inotify watches left", "no user namespaces here")
     one = repository(tmp / "unwatched")
     with Daemon(tmp / "i", [one], prefix=limited) as d:
         assert any("no more inotify watches" in line for line in d.heard) or d.wait_log("no more inotify watches")
@@ -151,10 +153,70 @@ def stuck():
     return "killed"
 
 
+def held():
+    """Somebody has the worker's end of the socket too and keeps it: the worker's end is heard all the same."""
+    one = repository(tmp / "held", size=300000)
+    with Daemon(tmp / "h", [{"path": str(one), "rate_max": "20kB", "media": False}]) as d:
+        status = d.wait(lambda s: of(s, one)["pass"] and int(of(s, one)["pass"]["bytes"]) > 0)
+        pid = int(of(status, one)["jobs"]["scrub"]["pid"])
+        pidfd = os.pidfd_open(pid)
+        ours = ctypes.CDLL(None).syscall(PIDFD_GETFD, pidfd, 3, 0)
+        os.close(pidfd)
+        if ours < 0:
+            return not_tried("a worker whose socket somebody else holds", "pidfd_getfd is not allowed")
+        os.kill(pid, signal.SIGKILL)
+        d.wait_log("scrub failed: the worker was killed by signal 9")
+        assert d.ask(do="limit", rate="1GB") == {"ok": True}
+        d.wait(lambda s: idle(s, 1))
+        assert d.stop() == 0
+        os.close(ours)
+    return "let go"
+
+
+def put_off():
+    """A pause holds for passes that were asked for, too: one that runs, one that waits for its turn. After it they are made."""
+    first, second = repository(tmp / "first", size=200000), repository(tmp / "second", size=200000)
+    with Daemon(tmp / "p", [{"path": str(p), "media": False} for p in (first, second)]) as d:
+        d.wait(lambda s: idle(s, 1))
+        assert d.ask(do="limit", rate="20kB") == {"ok": True}
+        assert d.ask(do="scrub", repository=str(first)) == {"ok": True}
+        d.wait(lambda s: of(s, first)["pass"] and int(of(s, first)["pass"]["bytes"]) > 0)
+        assert d.ask(do="scrub", repository=str(second)) == {"ok": True}  # the same device: it waits
+        assert d.ask(do="pause", repository=str(second)) == {"ok": True}
+        before = maintained(d.status(), first)
+        assert d.ask(do="pause", repository=str(first)) == {"ok": True}  # gives the device away
+        status = d.wait(lambda s: idle(s) and maintained(s, first) > before)
+        assert [of(status, p)["jobs"]["scrub"]["pid"] for p in (first, second)] == ["0", "0"], status
+        assert passes(status, first) == passes(status, second) == 1, status
+        assert d.ask(do="limit", rate="1GB") == {"ok": True}
+        assert d.ask(do="resume", repository=str(second)) == {"ok": True}
+        status = d.wait(lambda s: idle(s) and passes(s, second) == 2)
+        assert passes(status, first) == 1, status
+        assert d.ask(do="resume", repository=str(first)) == {"ok": True}
+        d.wait(lambda s: idle(s) and passes(s, first) == 2)
+        assert d.stop() == 0
+    return "made later"
+
+
+def damaged_state():
+    """What cannot be understood is kept under another name, and the service starts."""
+    one = repository(tmp / "stated")
+    with Daemon(tmp / "t", [one], start=False) as d:
+        (d.folder / "state").mkdir()
+        (d.folder / "state/state.json").write_text("{ paused")
+        d.start()
+        assert any("it is kept as" in line for line in d.heard), d.heard
+        assert not d.status()["paused"] and d.ask(do="pause") == {"ok": True}
+        kept = list((d.folder / "state").glob("state.json.damaged-*"))
+        assert len(kept) == 1 and kept[0].read_text() == "{ paused", kept
+        assert d.stop() == 0
+    return "kept"
+
+
 def activation():
     """The socket comes as descriptor 3 and is not ours: its name stays."""
     if os.environ["SYSTEMD"] != "ON":
-        return "not tried: built without systemd"
+        return not_tried("a socket from the service manager", "built without systemd")
     one = repository(tmp / "activated")
     launcher = ("import os, socket, sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(8); "
                 "os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_FDS='1', LISTEN_PID=str(os.getpid())); os.execv(sys.argv[2], sys.argv[2:])")
@@ -175,9 +237,10 @@ def activation():
     return "served"
 
 
-parts = (read_only, window, pattern, no_watches, stuck, activation)
+parts = (read_only, window, pattern, no_watches, stuck, held, put_off, damaged_state, activation)
 with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
     begun = [(part, pool.submit(part)) for part in parts]
     for part, result in begun:
-        print(f"{part.__name__}: {result.result()}", flush=True)
+        text = result.result()
+        print(text if text.startswith("NOT TRIED") else f"{part.__name__}: {text}", flush=True)
 print("ok")

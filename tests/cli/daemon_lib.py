@@ -178,6 +178,11 @@ class Daemon:
         self.kill()
 
 
+def not_tried(what, why):
+    """A line that the runner of the tests counts."""
+    return f"NOT TRIED: {what}: {why}"
+
+
 def idle(status, passes=0):
     """Everything that is there was maintained, and nothing runs."""
     return all(r["state"] in ("idle", "absent", "paused") and (r["state"] == "absent" or int(r["jobs"]["maintain"]["done"]) > 0)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 
-from daemon_lib import Daemon, check, idle, ox, repository
+from daemon_lib import Daemon, check, idle, not_tried, ox, repository
 
 tmp = pathlib.Path(os.environ["TMP_FOLDER"])
 
@@ -49,8 +49,15 @@ def oxen():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     before = sorted((str(p), p.stat().st_mtime_ns) for p in (tmp / "ox").rglob("*"))
-    with Daemon(tmp / "o", [tmp / "ox"]) as d:
+    owner = 65534 if os.getuid() == 0 else os.getuid()
+    own(tmp / "ox", owner)
+    with Daemon(tmp / "o", [tmp / "ox"], start=False) as d:
+        # What a daemon left that was killed between making the folder and giving it away.
+        folder = d.folder / f"state/oxen-{owner}"
+        folder.mkdir(parents=True, mode=0o700)
+        d.start()
         status = of(d.wait(lambda s: idle(s, 1) and of(s, tmp / "ox")["last_clean"]), tmp / "ox")
+        assert folder.stat().st_uid == owner and len(list(folder.glob("*/ledger/journal.db"))) == 1
         assert status["kind"] == "oxen" and status["coverage"]["verified_files"] == "2", status
         assert status["temps"]["kept"]["young"]["files"] == "1", status["temps"]
         assert sorted((str(p), p.stat().st_mtime_ns) for p in (tmp / "ox").rglob("*")) == before
@@ -60,7 +67,19 @@ def oxen():
         found = d.ask(do="findings", repository=str(tmp / "ox"))["findings"]
         assert [f["slug"] for f in found] == ["oxen-blob-damaged"], found
         restarted(d, tmp / "ox", found)
+        stolen(d)
         assert d.stop() == 0
+
+
+def stolen(d):
+    """The store becomes another user's while the daemon runs: nothing is done there with the rights of the former owner."""
+    if os.getuid() != 0:
+        print(not_tried("a store that changes its owner", "needs root"))
+        return
+    d.wait(idle)
+    own(tmp / "ox/.oxen", 0)
+    assert d.ask(do="scrub", repository=str(tmp / "ox")) == {"ok": True}
+    d.wait_log("scrub failed: '" + str(tmp / "ox/.oxen") + "' belongs to another user [repository-untrusted]")
 
 
 def restarted(d, path, before):

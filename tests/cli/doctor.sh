@@ -23,6 +23,8 @@ if [ "$(stat -f -c %T /dev/shm 2>/dev/null)" = tmpfs ] && [ -w /dev/shm ]; then
         ox 1 doctor /dev/shm
         out_has "does not hold: what was acknowledged survives a power cut"
         out_has "because this file system lives in memory"
+else
+        not_tried "doctor of a tmpfs" "/dev/shm is none, or not writable"
 fi
 json 1 doctor nothing-here
 is "d['error']['code'] == 'dir-open'" "d['probes'] == []"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Exit codes 0, 1, 2, 3, 5 and fsck's own; an output that cannot be written is a failure.
+# Exit codes 0, 1, 2, 3, 5 and fsck's own; an output that cannot be written is a failure; what cannot be read is 8 and no damage.
 # shellcheck source=tests/cli/_lib.sh
 . "$SRCDIR/tests/cli/_lib.sh"
 
@@ -59,3 +59,49 @@ err_has "oxen-lite fsck"
 ox 4 fsck
 out_has "[head-damaged]"
 [ -n "$pack" ] || fail "no pack"
+
+# fsck: what cannot be read (EIO) is 8, added to what else is wrong; it is no damage, and repair leaves it alone. What is whole is used.
+if strace -o /dev/null true 2>/dev/null; then
+        # failing WANTED_STATUS FILE ARGUMENT...: each read of FILE fails. (A leak cannot be looked for under ptrace.)
+        failing() {
+                wanted_status=$1 target=$PWD/$2
+                shift 2
+                run "$wanted_status" env ASAN_OPTIONS="${ASAN_OPTIONS-}:detect_leaks=0" strace -f -qq -o "$tmp/trace" -P "$target" \
+                        -e trace=read,pread64 -e inject=read,pread64:error=EIO "$OXEN_LITE" "$@"
+                grep -q INJECTED "$tmp/trace" || fail "nothing read $target: $*"
+        }
+        # whole FILE: it is there, with the bytes of before, and nothing was put aside
+        whole() {
+                cmp "$1" "$tmp/whole/$1" || fail "repair touched what could not be read: $1"
+                [ -z "$(find .oxen-lite/quarantine -mindepth 1 2>/dev/null)" ] || fail "something is in quarantine"
+        }
+        mkdir "$tmp/failing"
+        cd "$tmp/failing"
+        ox init
+        ox config pack_threshold 1000
+        head -c 5000 /dev/zero >large
+        printf small >small
+        ox add -A
+        ox commit -m one
+        blob=$(find .oxen-lite/versions/files -name data)
+        pack=$(find .oxen-lite/versions/packs -name '*.pack' | sort | head -n 1)
+        cp -a . "$tmp/whole"
+        for file in "$blob" "$pack" .oxen-lite/HEAD .oxen-lite/refs/heads/main .oxen-lite/config.json; do
+                failing 8 "$file" fsck
+                out_has "[unreadable]"
+                out_has "Input/output error"
+                out_lacks "is damaged"
+                out_lacks "is missing"
+                failing 8 "$file" fsck --repair --force
+                whole "$file"
+        done
+        failing 8 "$blob" --json fsck
+        is 'd["result"] != "clean"' '{f["slug"] for f in d["findings"]} == {"unreadable"}' 'd["findings"][0]["errno"] == "EIO"'
+        printf 'x' | dd of=.oxen-lite/index bs=1 seek=3 conv=notrunc 2>/dev/null
+        failing 12 "$blob" fsck
+        failing 9 "$blob" fsck --repair --force
+        cmp "$blob" "$tmp/whole/$blob" || fail "repair touched what could not be read"
+        ox fsck
+else
+        not_tried "exit 8 of fsck with injected errors" "no strace, or ptrace is not allowed here"
+fi

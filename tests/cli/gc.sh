@@ -58,6 +58,22 @@ json gc --empty-trash --force
 is "d['freed']['files'] == '2'" "all(i['action'] == 'delete' for i in d['items'])"
 ox gc --empty-trash
 out_is "trash is empty"
+
+# A file in trash is damaged: it stays there and is named, the other one comes back.
+ox add large small
+ox rm --cached large small
+ox gc
+id=$(ls .oxen-lite/trash)
+blob=$(find .oxen-lite/trash -name data)
+chmod u+w "$blob"
+printf y | dd of="$blob" bs=1 seek=1000 conv=notrunc 2>/dev/null
+json 1 gc --undo "$id"
+is "d['back']['files'] == '1'" "sorted(i['action'] for i in d['items']) == ['back', 'damaged']"
+[ -e "$blob" ] || fail "the damaged file is not in trash any more"
+fsck_clean
+ox gc
+ox gc --empty-trash --force
+out_has "deleted 2 files"
 fsck_clean
 
 # What is needed cannot be read: nothing moves.

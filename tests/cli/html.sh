@@ -95,12 +95,17 @@ ox 1 daemon --socket "$tmp/none" report --html x.html
 
 if [ "${DAEMON-ON}" = ON ]; then
         TMP_FOLDER=$work python3 "$SRCDIR/tests/cli/html_daemon.py" >&2 || fail "daemon report"
+else
+        not_tried "daemon report" "built without libevent, so without oxen-lited"
 fi
 
-[ "${OXL_DEEP-0}" = 1 ] || exit 0
+if [ "${OXL_DEEP-0}" != 1 ]; then
+        not_tried "how the pages are drawn" "only --deep has a browser"
+        exit 0
+fi
 browser=$(command -v chromium-headless-shell || command -v chromium || command -v chromium-browser || true)
 if [ -z "$browser" ]; then
-        echo "the pages were not drawn: no chromium here"
+        not_tried "how the pages are drawn" "no chromium here"
         exit 0
 fi
 # draw PAGE SCHEME: 0 is dark. What the page says on the console is in $tmp/console.

@@ -77,4 +77,6 @@ if command -v git >/dev/null; then
         run 0 python3 "$SRCDIR/tests/cli/ignore_git.py" "$OXEN_LITE" "$tmp/random" "$rounds" "${OXL_SEED:-1}"
         cat "$tmp/out"
         rm -rf "$tmp/random"
+else
+        not_tried "ignore files beside git's" "no git here"
 fi

@@ -40,12 +40,28 @@ main=$(head -n 1 .oxen-lite/refs/heads/main)
 other=$(head -n 1 .oxen-lite/refs/heads/other)
 find . -type f | sort | xargs sha256sum >"$here/before"
 
+# only_old_damage: every finding in $here/fsck is of the file that was damaged before, and that file is as it was
+only_old_damage() {
+        cmp -s "$bad" "$here/work/copy/${bad#"$here/earlier/copy/"}" || return 1
+        python3 - "$here/fsck" "${bad#"$here/earlier/copy/.oxen-lite/"}" <<'END'
+import json, sys
+found = json.load(open(sys.argv[1]))["findings"]
+assert found and all(f["path"] == sys.argv[2] and f["slug"] in ("blob-damaged", "blob-missing") for f in found), found
+END
+}
+
 # sound N WHAT: what a kill left at $here/work/copy
 sound() {
         [ -d "$here/work/copy/.oxen-lite" ] || return 0
         "$OXEN_LITE" -C "$here/work/copy" recover >"$here/recovered" 2>&1 || fail "$2 killed at $1: recover: $(cat "$here/recovered")"
-        # Damage that was there and is not healed yet is no fault of the kill.
-        "$OXEN_LITE" -C "$here/work/copy" fsck >"$here/fsck" 2>&1 || [ "$2" = again ] || fail "$2 killed at $1: fsck: $(cat "$here/fsck")"
+        # Damage that was there and is not healed yet is no fault of the kill; any other is.
+        status=0
+        "$OXEN_LITE" --json -C "$here/work/copy" fsck >"$here/fsck" 2>&1 || status=$?
+        case $2:$status in
+        *:0) ;;
+        again:4) only_old_damage || fail "$2 killed at $1: fsck finds more than was there: $(cat "$here/fsck")" ;;
+        *) fail "$2 killed at $1: fsck: $(cat "$here/fsck")" ;;
+        esac
         left=$(find "$here/work/copy/.oxen-lite" -name '*.oxl-*.tmp' | head -n 3)
         [ -z "$left" ] || fail "$2 killed at $1: left $left"
 }

@@ -63,6 +63,17 @@ ls .oxen-lite/trash >"$here/ids"
 id=$(grep -l '"verb":"gc"' .oxen-lite/trash/*/note | head -n 1 | cut -d/ -f3)
 [ -n "$id" ] || fail "no run of gc"
 
+# stored: every object file in its place or in trash
+stored() {
+        find .oxen-lite/versions/files .oxen-lite/versions/packs .oxen-lite/trash -type f ! -name lookup ! -name note -exec sha256sum {} + | sort
+}
+
+# What an undo gives when nobody kills it.
+cp -a "$here/collected" "$here/work"
+cd "$here/work"
+ox gc --undo "$id"
+stored >"$here/undone"
+
 # HEAD has the files of all commits; fsck has read every object.
 every() {
         rm -rf "$here/copy"
@@ -99,7 +110,13 @@ run() {
                 sound "$what" "$n"
                 [ $((kills % 5)) -ne 0 ] || python3 "$reader" . >"$here/reader" || fail "$what $n: $(cat "$here/reader")"
                 case $what in
-                undo) ox gc --undo "$id" >/dev/null 2>&1 || true ;;
+                undo)
+                        # undone by now, by recovery or by this one; and to the same files
+                        ox gc --undo "$id" >"$here/again" 2>&1 || grep -q '\[trash-not-found\]' "$here/again" ||
+                                fail "$what killed at $n: fails afterwards: $(cat "$here/again")"
+                        stored >"$here/now"
+                        diff "$here/undone" "$here/now" || fail "$what killed at $n: not the files of an undo that nobody killed"
+                        ;;
                 merge) ;;
                 *) ox "$@" >"$here/again" 2>&1 || fail "$what killed at $n: fails afterwards: $(cat "$here/again")" ;;
                 esac

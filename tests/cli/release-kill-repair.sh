@@ -42,10 +42,10 @@ flip "$(find .oxen-lite/versions/files -name data | head -n 1)" 100
 flip "$(ls -S .oxen-lite/versions/packs/*.pack | head -n 1)" 20
 flip .oxen-lite/HEAD 7
 flip .oxen-lite/refs/heads/main 3
-flip .oxen-lite/config.json 1
+rm .oxen-lite/config.json
 flip .oxen-lite/index 20
 
-n=0 step=3
+n=0 step=3 kills=0
 [ "${OXL_DEEP-}" != 1 ] || step=1
 while :; do
         n=$((n + step))
@@ -53,6 +53,7 @@ while :; do
         cp -a "$here/bad" "$here/work"
         cd "$here/work"
         "$killat" "$n" "$OXEN_LITE" fsck --repair --force >"$here/out" 2>"$here/err" 3>"$here/how" || break
+        kills=$((kills + 1))
         # what is damaged still may keep recovery from its work; repair is the way out then
         "$OXEN_LITE" recover >"$here/recovered" 2>&1 || true
         status=0
@@ -69,4 +70,4 @@ while :; do
 done
 grep -q "^ended 1 " "$here/how" || fail "$(cat "$here/how" "$here/out" "$here/err")"
 [ "$n" -gt 50 ] || fail "only $n calls were seen"
-echo "release-kill-repair: killed at each of $((n - 1)) calls, all completed"
+echo "release-kill-repair: killed at $kills of its calls, all completed"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# SIGKILL at file-changing system calls (every fifth, beginning anywhere; with OXL_DEEP=1 each) of switch, undo, rm, branch -d and
-# restore --staged: after recovery the operation is done or
+# SIGKILL at file-changing system calls (every fifth, beginning anywhere; with OXL_DEEP=1 each) of switch, undo, rm, tag, branch, branch -d
+# and restore --staged: after recovery the operation is done or
 # not begun, in the working tree, the index and the refs alike; fsck is clean, no temp is left, and the same operation works.
 set -eu
 here=$(mktemp -d)
@@ -64,6 +64,7 @@ cp -a "$here/topic" "$here/removed"
 state() {
         {
                 ox branch
+                ox tag
                 ox --json status | python3 -c 'import json,sys; d = json.load(sys.stdin)
 for k in ("branch", "commit", "staged", "changed", "removed", "untracked"): print(k, d[k])'
                 find . -name .oxen-lite -prune -o \( -type f -exec cksum {} + \) -o -printf '%p %y %l\n' | sort
@@ -116,3 +117,5 @@ run "undo of commit" committed undo
 run rm committed rm a file new
 run "undo of rm" removed undo
 run "restore --staged" staged restore --staged a
+run tag committed tag v1
+run branch committed branch fresh

@@ -109,7 +109,12 @@ rm .oxen-lite/index.delta .oxen-lite/journal.db*
 flip "$blob" 3
 json 4 fsck --repair
 is 'd["over_budget"] is True' 'd["quarantine"] is None'
-ox 1 fsck --repair --force
+ox 5 fsck --repair --force
+out_has "proposed: 'config.json' [config-damaged]: a person may still read the settings in it"
+json 4 fsck
+cp "$tmp/out" ../plan
+ox 1 fsck --apply ../plan
+out_has "rebuilt: 'config.json'"
 ox fsck
 
 # purge lists, and wants --force where nobody can be asked

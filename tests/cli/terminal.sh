@@ -4,13 +4,14 @@
 # shellcheck source=tests/cli/_lib.sh
 . "$SRCDIR/tests/cli/_lib.sh"
 
-# terminal ANSWER COMMAND...: runs it on a terminal of its own, types ANSWER when it asks; what it says is in $tmp/out
+# terminal ANSWER COMMAND...: runs it on a terminal of its own, types ANSWER when it asks; what it says is in $tmp/out. $MEANWHILE, a
+# script, is run between question and answer.
 terminal() {
         answer=$1
         shift
         status=0
         TERM=xterm python3 - "$tmp/out" "$answer" "$@" <<'END' || status=$?
-import os, pty, sys
+import os, pty, subprocess, sys
 out, answer, command = sys.argv[1], sys.argv[2], sys.argv[3:]
 pid, fd = pty.fork()
 if pid == 0:
@@ -26,6 +27,8 @@ while True:
     said += piece
     if not asked and b"[y/N] " in said:
         asked = True
+        if os.environ.get("MEANWHILE"):
+            subprocess.run(["sh", "-e", os.environ["MEANWHILE"]], check=True, stdout=subprocess.DEVNULL)
         os.write(fd, answer.encode() + b"\n")
 open(out, "wb").write(said)
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
@@ -50,12 +53,15 @@ terminal "" "$OXEN_LITE" --no-progress fsck --media --rate 2M
 grep -aq 'packs and blobs' "$tmp/out" && fail "progress in spite of --no-progress"
 
 # The question: no is no, also when nothing is said; yes deletes.
-blob=$(find .oxen-lite/versions/files -name data)
-python3 -c 'import os, sys
-data = bytearray(open(sys.argv[1], "rb").read())
-data[7] ^= 1
-os.unlink(sys.argv[1])
-open(sys.argv[1], "wb").write(data)' "$blob"
+cat >"$tmp/damage" <<'END'
+import os, pathlib
+for path in pathlib.Path(".oxen-lite/versions/files").glob("**/data"):
+    data = bytearray(path.read_bytes())
+    data[7] ^= 1
+    os.unlink(path)
+    path.write_bytes(data)
+END
+python3 "$tmp/damage"
 ox 1 fsck --repair
 for answer in n "" no; do
         terminal "$answer" "$OXEN_LITE" fsck --purge-quarantine
@@ -63,6 +69,23 @@ for answer in n "" no; do
         out_has "delete 1 file (2.9 MiB) for good? [y/N]"
         [ -n "$(ls .oxen-lite/quarantine)" ] || fail "answered '$answer': purged"
 done
+
+# What came while the question stood was not seen by who answers: all stays.
+cat >"$tmp/meanwhile" <<END
+python3 "$tmp/damage"
+"$OXEN_LITE" fsck --repair || [ \$? -eq 1 ]
+END
+MEANWHILE="$tmp/meanwhile"
+export MEANWHILE
+terminal y "$OXEN_LITE" fsck --purge-quarantine
+unset MEANWHILE
+[ "$status" -eq 8 ] || fail "quarantine changed while it asked: exit $status, not 8"
+out_has "quarantine-changed"
+[ "$(find .oxen-lite/quarantine -name data | wc -l)" -eq 2 ] || fail "purged what was not listed"
+rm -r .oxen-lite/quarantine/*
+
+python3 "$tmp/damage"
+ox 1 fsck --repair
 terminal y "$OXEN_LITE" fsck --purge-quarantine
 [ "$status" -eq 0 ] || fail "answered y: exit $status"
 out_has "deleted 1 file"

@@ -44,5 +44,7 @@ if [ "$(id -u)" -eq 0 ] && command -v systemd-sysusers >/dev/null; then
         mkdir root
         run 0 systemd-tmpfiles --root="$work/root" --create "$SRCDIR/systemd/oxen-lite.tmpfiles"
         same "$(stat -c %a root/var/lib/oxen-lite)" 711 "mode of /var/lib/oxen-lite"
+else
+        not_tried "sysusers and tmpfiles" "needs root and systemd-sysusers"
 fi
 "$OXEN_LITED" --config "$SRCDIR/systemd/daemon.json" --check-config || fail "daemon.json as installed"

@@ -37,6 +37,8 @@ static const struct {
         { "recovery: bytes not synced again", OXL_MUTANT_NO_REOPEN_FSYNC, "recover: pack copied back", "O", false, 0 },
         { "add: index believed", OXL_MUTANT_ADD_BELIEVES_INDEX, "add after an add killed late", "O2", false, 0 },
         { "recovery: restored files believed", OXL_MUTANT_RESTORE_BELIEVES_FILES, "restore", "O", true, 0 },
+        { "recovery: files of a switch believed", OXL_MUTANT_MOVE_BELIEVES_FILES, "switch", "O", true, 0 },
+        { "recovery: removed files believed", OXL_MUTANT_MOVE_BELIEVES_FILES, "rm", "O", true, 0 },
         { "intent before found objects are durable", OXL_MUTANT_INTENT_BEFORE_FOUND, "commit after a killed add", "O",
           false, 0 },
         { "recovery: intent believed", OXL_MUTANT_RECOVERY_BELIEVES_JOURNAL, "recover: intent written", "O4", false,

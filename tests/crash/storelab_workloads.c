@@ -870,10 +870,16 @@ static const char *garbage_is_kept(struct lab *l, unsigned acked)
         for (size_t i = 0; i < lab_garbage.size; i++)
                 bytes[i] = (char)(i * 31 + i / 512 + lab_garbage.seed); /* as lab_put() */
         id = oxl_digest_of(OXL_ALGO_BLAKE3, bytes, lab_garbage.size);
+        const struct oxl_trashed_run *run = NULL;
+        struct oxl_objects_config like = { .blob_algo = OXL_ALGO_BLAKE3, .pack_threshold = OXL_PACK_THRESHOLD_DEFAULT };
+        if (r) {
+                like.root_fd = r->root_fd;
+                like.id = r->format.id;
+        }
         bool kept = r && oxl_repo_objects(r, &o, NULL) == 0 &&
                     (oxl_objects_stream(o, &id, NULL, NULL, NULL, NULL) == 0 ||
-                     (oxl_trashed_list(&trash, r->root_fd, &r->format.id, OXL_ALGO_BLAKE3, NULL) == 0 &&
-                      oxl_trashed_find(&trash, OXL_KIND_BLOB, &id)));
+                     (oxl_trashed_list(&trash, &like, NULL) == 0 &&
+                      oxl_trashed_find(&trash, OXL_KIND_BLOB, &id, &run, NULL) == 0 && run));
         oxl_repo_close(r);
         return kept ? NULL : "O2: what gc moved is lost";
 }
@@ -1181,6 +1187,7 @@ const struct lab_workload lab_workloads[] = {
           .run = run_rm,
           .extra = removed_or_not },
         { .name = "branch -d",
+          .splits = true,
           .versions = { { .status = NULL }, { V1, "" }, { V2, "" } },
           .after_ack = { 1, 1 },
           .acks = 1,

@@ -145,13 +145,13 @@ static bool one_round(struct place *p, const struct fault_plan *plan)
         return fired;
 }
 
-static void fail_calls(bool earlier, int os, bool for_ever, unsigned stride)
+static void fail_calls(bool earlier, const char *only, int os, bool for_ever, unsigned stride)
 {
         struct place p;
         unsigned rounds = 0;
         bool fired = true;
         if (getenv("OXL_DEEP"))
-                stride = for_ever ? 5 : 1;
+                stride = 1;
         place_new(&p);
         if (!earlier)
                 place_more(&p);
@@ -170,7 +170,7 @@ static void fail_calls(bool earlier, int os, bool for_ever, unsigned stride)
                         snprintf(command, sizeof command, "cp -a '%s/first' '%s'", p.dir.path, p.copy);
                         assert_int_equal(system(command), 0);
                 }
-                fired = one_round(&p, &(struct fault_plan){ .nth = n, .os = os, .for_ever = for_ever });
+                fired = one_round(&p, &(struct fault_plan){ .only = only, .nth = n, .os = os, .for_ever = for_ever });
                 if (rounds % 4 == 0)
                         assert_complete(&p);
                 assert_int_equal(oxl_remove_tree(p.dir.fd, "copy", NULL), 0);
@@ -182,19 +182,26 @@ static void fail_calls(bool earlier, int os, bool for_ever, unsigned stride)
 static void any_call_of_a_first_copy_fails(void **state)
 {
         (void)state;
-        fail_calls(false, EIO, false, 11);
+        fail_calls(false, NULL, EIO, false, 11);
 }
 
 static void any_call_of_a_later_copy_fails(void **state)
 {
         (void)state;
-        fail_calls(true, EIO, false, 9);
+        fail_calls(true, NULL, EIO, false, 9);
 }
 
 static void no_call_works_any_more_from_some_on(void **state)
 {
         (void)state;
-        fail_calls(true, ENOSPC, true, 23);
+        fail_calls(true, NULL, ENOSPC, true, 23);
+}
+
+/* Looking for the nearest folder that is there once went on for ever. */
+static void no_folder_can_be_opened_any_more_from_some_call_on(void **state)
+{
+        (void)state;
+        fail_calls(true, "openat", EMFILE, true, 1);
 }
 
 int main(void)
@@ -203,6 +210,7 @@ int main(void)
                 cmocka_unit_test(any_call_of_a_first_copy_fails),
                 cmocka_unit_test(any_call_of_a_later_copy_fails),
                 cmocka_unit_test(no_call_works_any_more_from_some_on),
+                cmocka_unit_test(no_folder_can_be_opened_any_more_from_some_call_on),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,8 @@ static bool is_turn(size_t kind, unsigned n, unsigned total)
         return n % stride == kind % stride;
 }
 
+static unsigned all_rounds, all_fired;
+
 static void fail_each_call_of(const struct subject *s)
 {
         unsigned rounds = 0, fired = 0;
@@ -80,6 +82,8 @@ static void fail_each_call_of(const struct subject *s)
         assert_true(fired > rounds / 2);
         verbs_round("%s", "");
         print_message("%-24s %4u calls, %4u rounds, %4u with a failed call\n", s->name, total, rounds, fired);
+        all_rounds += rounds;
+        all_fired += fired;
 }
 
 static void any_call_of_init_fails(void **state)
@@ -182,5 +186,7 @@ int main(void)
                 cmocka_unit_test_teardown(any_call_of_undo_fails, verbs_say_round),
                 cmocka_unit_test_teardown(any_call_of_gc_fails, verbs_say_round),
         };
-        return cmocka_run_group_tests(tests, verbs_enter, verbs_leave);
+        int failed = cmocka_run_group_tests(tests, verbs_enter, verbs_leave);
+        print_message("%u rounds, %u with a failed call\n", all_rounds, all_fired);
+        return failed;
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The rules of HACKING.md that no compiler checks: who may include whom, who may call what, how long a function is.
+"""The rules of CONTRIBUTING.md that no compiler checks: who may include whom, who may call what, how long a function is.
 
 --self-test proves that each rule catches its own violation.
 """

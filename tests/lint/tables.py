@@ -47,7 +47,9 @@ transaction of `journal.db` is named in the finding, with its command and, when 
 ## Repair
 
 Good bytes come, in this order, from another copy in the store, the working tree and staged files, quarantine, trash, and the folders
-given with `--from`. A missing object that is in trash is a finding whose remedy is `gc --undo ID`. They are read from the medium and hashed before they are used, so a working file that shares the bad extents
+given with `--from`. What no hash names, `config.json`, HEAD and refs, is taken from a folder given with `--from` when that is a copy of the
+repository (the same id; its seal proves it) and, for HEAD and refs, the operation log does not know better; a ref only when its commit is
+here. A damaged `config.json` is never replaced by the defaults unasked: a plan has to list it. A missing object that is in trash is a finding whose remedy is `gc --undo ID`. They are read from the medium and hashed before they are used, so a working file that shares the bad extents
 (FICLONE, deduplication) is no source: it has the wrong hash, too. Repair copies and never clones, so what it heals has a place of
 its own on the medium. Without good bytes the damaged file stays where it is.
 

@@ -484,9 +484,19 @@ static bool switched(void)
         return head;
 }
 
+static bool not_switched(void)
+{
+        return !committed_change() && file_is("work/b", "b\n") && file_is("work/sub/a", "a\n");
+}
+
 static bool removed(void)
 {
         return access("work/sub", F_OK) < 0;
+}
+
+static bool not_removed(void)
+{
+        return file_is("work/sub/a", "a\n");
 }
 
 static bool undone(void)
@@ -549,11 +559,13 @@ const struct subject verbs_subjects[VERBS_SUBJECTS] = {
                            .from = from_branches,
                            .verb = verb_switch,
                            .done = switched,
+                           .untouched = not_switched,
                            .moves_head = true },
         [VERBS_RM] = { .name = "rm",
                        .from = from_committed,
                        .verb = verb_rm,
                        .done = removed,
+                       .untouched = not_removed,
                        .again = OXL_E_PATH_NOT_FOUND },
         [VERBS_UNDO] = { .name = "undo",
                          .from = from_two_commits,
@@ -685,6 +697,8 @@ bool verbs_one_round(const struct subject *s, const struct verbs_faults *faults,
         bool decided = err.code != OXL_E_OUTCOME_UNKNOWN && err.code != OXL_E_DIR_SYNC;
         if (k < 0 && !retried && decided && s->moves_head && s->verb != verb_recover)
                 assert_string_equal(now, old);
+        if (k < 0 && !retried && decided && s->untouched)
+                assert_true(s->untouched());
         bool acknowledged = (k == 0 && s->verb != verb_recover) || (retried && s->verb != verb_recover);
         if (acknowledged)
                 assert_true(s->done());
@@ -694,6 +708,8 @@ bool verbs_one_round(const struct subject *s, const struct verbs_faults *faults,
                 assert_ptr_equal(s->done, is_repository);
         bool done = s->done();
         assert_true(done || !acknowledged);
+        if (s->untouched && !retried)
+                assert_true(k < 0 && decided ? s->untouched() : done);
         if (k < 0 && !retried && decided && s->moves_head && s->verb != verb_recover)
                 assert_false(done);
         again(s, done);

@@ -6,7 +6,8 @@
  *      for each plan: fired = verbs_one_round(s, &(struct verbs_faults){ begin, end, &plan }, false, false);
  *
  * After each round: the code is one of a failure (never "damaged"), the error is complete, HEAD is old or new and agrees with what
- * was acknowledged, no descriptor is open. Then, without faults: recovery works and leaves no temp, the verb works, fsck finds
+ * was acknowledged, no descriptor is open; a move (lib/repo/move.h) that failed changed no file, or it is OUTCOME_UNKNOWN and recovery
+ * does all of it. Then, without faults: recovery works and leaves no temp, the verb works, fsck finds
  * nothing.
  */
 #ifndef OXL_TESTS_SUPPORT_VERBS_H
@@ -40,6 +41,7 @@ struct subject {
         int (*verb)(struct oxl_repo *r, struct oxl_error *err);
         int (*whole)(struct oxl_error *err); /* instead of @verb: opens what it needs itself */
         bool (*done)(void);                  /* is its effect there? */
+        bool (*untouched)(void);             /* NULL, or: is nothing of it there? True after a failure that says so */
         bool moves_head;
         enum oxl_code again; /* of the verb when its effect is there already */
 };

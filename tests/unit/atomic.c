@@ -447,7 +447,7 @@ static void a_full_disk_leaves_the_target(void **state)
 {
         int r = in_child(write_to_full_disk);
         if (r == 77) {
-                print_message("NOT TESTED here: needs the right to mount a tmpfs\n");
+                print_message("NOT TRIED: a full disk: needs the right to mount a tmpfs\n");
                 skip();
         }
         assert_int_equal(r, 0);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -506,22 +507,83 @@ static void young_garbage_stays(void **state)
         assert_int_equal(oxl_repo_config_set(f->repo, "gc.keep_days", "36501", NULL), -OXL_E_CONFIG_VALUE);
 }
 
-static void undo_of_a_damaged_file_moves_nothing(void **state)
+static void flip(struct f *f, const char *path, off_t at)
+{
+        char full[400], byte;
+        snprintf(full, sizeof full, "%s/.oxen-lite/%s", f->place, path);
+        assert_int_equal(chmod(full, 0600), 0);
+        int fd = open(full, O_RDWR | O_CLOEXEC);
+        assert_true(fd >= 0);
+        if (at < 0)
+                at += lseek(fd, 0, SEEK_END);
+        assert_int_equal(pread(fd, &byte, 1, at), 1);
+        byte ^= 1;
+        assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+}
+
+static int note_damaged(void *ctx, const struct oxl_gc_item *item, struct oxl_error *err)
+{
+        (void)err;
+        if (item->action == OXL_GC_DAMAGED)
+                snprintf(ctx, OXL_LOOSE_PATH_MAX, "%s", item->path);
+        return 0;
+}
+
+static void undo_leaves_a_damaged_file_where_it_is_and_brings_back_the_rest(void **state)
 {
         struct f *f = *state;
-        char loose[OXL_LOOSE_PATH_MAX], path[300];
+        char loose[OXL_LOOSE_PATH_MAX], named[OXL_LOOSE_PATH_MAX] = "", path[300];
         struct oxl_gc_count back;
+        struct oxl_digest small = blob_of("garbage");
         make_garbage(f, loose);
         struct oxl_gc_result result = gc(f);
-        struct oxl_digest before = store_digest(f);
-        snprintf(path, sizeof path, "%s/.oxen-lite/trash/%s/%s", f->place, result.trash, loose);
-        assert_int_equal(chmod(path, 0600), 0);
-        int fd = open(path, O_RDWR | O_CLOEXEC);
-        assert_int_equal(pwrite(fd, "y", 1, 1000), 1);
-        close(fd);
+        snprintf(path, sizeof path, "trash/%s/%s", result.trash, loose);
+        flip(f, path, 1000);
+        assert_int_equal(oxl_gc_undo(f->repo, result.trash, note_damaged, named, &back, NULL), 0);
+        assert_int_equal(back.files, 1);
+        assert_string_equal(named, loose);
+        assert_true(has(f, OXL_KIND_BLOB, &small));
+        snprintf(path, sizeof path, ".oxen-lite/trash/%s/%s", result.trash, loose);
+        assert_true(place_has(f->place, path));
+        snprintf(path, sizeof path, ".oxen-lite/%s", loose);
+        assert_false(place_has(f->place, path));
+        /* nothing else is left */
         assert_int_equal(oxl_gc_undo(f->repo, result.trash, NULL, NULL, &back, NULL), -OXL_E_OBJECT_CORRUPT);
-        struct oxl_digest now = store_digest(f);
-        assert_true(oxl_digest_equal(&now, &before));
+        assert_false(place_has(f->place, path));
+}
+
+static void an_interrupted_undo_leaves_a_damaged_file_where_it_is_too(void **state)
+{
+        struct f *f = *state;
+        char loose[OXL_LOOSE_PATH_MAX], path[300], *body;
+        int64_t id;
+        struct oxl_digest small = blob_of("garbage");
+        make_garbage(f, loose);
+        struct oxl_gc_result result = gc(f);
+        snprintf(path, sizeof path, "trash/%s/%s", result.trash, loose);
+        flip(f, path, 1000);
+        const struct oxl_gc_intent i = { .verb = strdup("gc-undo"), .trash = strdup(result.trash) };
+        assert_int_equal(oxl_gc_intent_print(&i, &body, NULL), 0);
+        assert_int_equal(oxl_repo_begin_write(f->repo, NULL), 0);
+        assert_int_equal(oxl_journal_stage(f->repo->journal, 1234, "gc-undo", body, NULL, &id, NULL), 0); /* dead */
+        oxl_repo_end_write(f->repo);
+        free(i.verb);
+        free(i.trash);
+        free(body);
+        uint64_t recovered = 0;
+        int fd;
+        reopen(f);
+        assert_int_equal(oxl_owner_lock_gc_shared(f->repo->root_fd, 0, NULL, &fd, NULL),
+                         0); /* a check does not hold it up */
+        assert_int_equal(oxl_repo_recover(f->repo, &recovered, NULL), 0);
+        close(fd);
+        assert_int_equal(recovered, 1);
+        assert_true(has(f, OXL_KIND_BLOB, &small));
+        snprintf(path, sizeof path, ".oxen-lite/trash/%s/%s", result.trash, loose);
+        assert_true(place_has(f->place, path));
+        snprintf(path, sizeof path, ".oxen-lite/%s", loose);
+        assert_false(place_has(f->place, path));
 }
 
 static void a_pack_mostly_dead_is_rewritten(void **state)
@@ -621,6 +683,98 @@ static void trash_that_is_needed_is_not_emptied_and_fsck_says_how_to_get_it_back
         assert_int_equal(oxl_gc_undo(f->repo, ID, NULL, NULL, &n, NULL), 0);
         assert_int_equal(n.files, 1);
         assert_string_equal(fsck(f), "");
+}
+
+static void a_damaged_namesake_is_no_reason_to_empty_trash(void **state)
+{
+        struct f *f = *state;
+        const char *const ids[] = { ID };
+        struct oxl_gc_count n;
+        char path[OXL_LOOSE_PATH_MAX], full[300], large[5000];
+        memset(large, 'n', sizeof large);
+        large[4999] = 0;
+        assert_int_equal(oxl_repo_config_set(f->repo, "pack_threshold", "4096", NULL), 0);
+        add(f, "large", large);
+        commit(f);
+        struct oxl_digest id = blob_of(large);
+        oxl_loose_path(&id, path);
+        put_aside(f, path, ID);
+        snprintf(full, sizeof full, ".oxen-lite/%s", path);
+        large[7] = 'd';
+        place_text(f->place, full, large);
+        assert_int_equal(oxl_trash_empty(f->repo, ids, 1, NULL, NULL, &n, NULL), -OXL_E_TRASH_NEEDED);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 1);
+        large[7] = 'n';
+        place_text(f->place, full, large);
+        assert_int_equal(oxl_trash_empty(f->repo, ids, 1, NULL, NULL, &n, NULL), 0);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 0);
+        assert_string_equal(fsck(f), "");
+}
+
+/* The only pack there is. */
+static void only_pack(struct f *f, char ret[96])
+{
+        char name[96] = "", command[512];
+        snprintf(command, sizeof command, "ls '%s/.oxen-lite/versions/packs' | grep pack$", f->place);
+        FILE *list = popen(command, "r");
+        assert_non_null(list);
+        assert_non_null(fgets(name, sizeof name, list));
+        assert_int_equal(pclose(list), 0);
+        name[strcspn(name, "\n")] = 0;
+        snprintf(ret, 96, "versions/packs/%.70s", name);
+}
+
+static void a_pack_in_trash_whose_index_is_damaged_goes_only_when_all_that_is_needed_is_elsewhere(void **state)
+{
+        struct f *f = *state;
+        const char *const ids[] = { ID };
+        struct oxl_gc_count n;
+        char pack[96], path[160];
+        keep_days(f, "0");
+        add(f, "a", "one"); /* a pack with nothing but the blob */
+        only_pack(f, pack);
+        commit(f);
+        put_aside(f, pack, ID);
+        snprintf(path, sizeof path, "trash/" ID "/%s", pack);
+        flip(f, path, -100); /* in the index */
+        assert_int_equal(oxl_trash_empty(f->repo, ids, 1, NULL, NULL, &n, NULL), -OXL_E_TRASH_NEEDED);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 1);
+        add(f, "b", "one"); /* the same bytes once more */
+        commit(f);
+        assert_int_equal(oxl_trash_empty(f->repo, ids, 1, NULL, NULL, &n, NULL), 0);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 0);
+        assert_string_equal(fsck(f), "");
+}
+
+static int count_item(void *ctx, const struct oxl_gc_item *item, struct oxl_error *err)
+{
+        (void)item;
+        (void)err;
+        ++*(unsigned *)ctx;
+        return 0;
+}
+
+static void what_cannot_be_looked_at_in_trash_does_not_count_as_gone(void **state)
+{
+        struct f *f = *state;
+        char loose[OXL_LOOSE_PATH_MAX];
+        unsigned fired = 0;
+        make_garbage(f, loose);
+        gc(f);
+        for (unsigned n = 1;; n++) {
+                struct oxl_gc_count count = { 0 };
+                unsigned listed = 0;
+                fault_install(&(struct fault_plan){ .only = "fstatat", .nth = n, .os = EIO });
+                int k = n % 2 ? oxl_trash_count(f->repo, &count, NULL)
+                              : oxl_trash_list(f->repo, count_item, &listed, NULL);
+                if (!fault_remove() && n % 2 == 0) {
+                        assert_int_equal(listed, 2);
+                        break;
+                }
+                fired += k < 0;
+                assert_true(k < 0 || count.files == 2);
+        }
+        assert_true(fired >= 6);
 }
 
 static void repair_takes_good_bytes_from_trash(void **state)
@@ -753,6 +907,48 @@ static void merged_packs_stay_in_trash_unless_the_new_one_is_whole(void **state)
         assert_string_not_equal(fsck(f), "");
 }
 
+static void make_merged_run(struct f *f)
+{
+        struct oxl_gc_result result = { .trash = "" };
+        struct oxl_digest tree;
+        begin(f);
+        for (unsigned i = 0; i < 16; i++)
+                put_pack(f, i, &tree);
+        assert_int_equal(oxl_merge_locked(f->repo, UINT64_MAX, NULL, NULL, &result, NULL), 0);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 1);
+}
+
+static void a_file_that_cannot_be_read_keeps_its_run_and_does_not_stop_merging(void **state)
+{
+        struct f *f = *state;
+        unsigned kept = 0;
+        make_merged_run(f);
+        for (bool fired = true; fired; kept += fired) {
+                fault_install(&(struct fault_plan){ .only = "pread", .nth = kept + 1, .os = EIO });
+                int k = oxl_merge_purge(f->repo, NULL);
+                fired = fault_remove();
+                assert_int_equal(k, 0);
+                assert_int_equal(place_count(f->place, ".oxen-lite/trash"), fired ? 1 : 0);
+        }
+        oxl_repo_end_write(f->repo);
+        assert_true(kept > 30);
+        assert_string_equal(fsck(f), "");
+}
+
+static void a_removal_that_is_cut_short_is_ended_by_the_next_one(void **state)
+{
+        struct f *f = *state;
+        make_merged_run(f);
+        fault_install(&(struct fault_plan){ .only = "unlinkat", .nth = 2, .os = EIO });
+        assert_int_equal(oxl_merge_purge(f->repo, NULL), 0);
+        assert_true(fault_remove());
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 1);
+        assert_int_equal(oxl_merge_purge(f->repo, NULL), 0);
+        assert_int_equal(place_count(f->place, ".oxen-lite/trash"), 0);
+        oxl_repo_end_write(f->repo);
+        assert_string_equal(fsck(f), "");
+}
+
 static void a_damaged_pack_is_not_merged_away(void **state)
 {
         struct f *f = *state;
@@ -838,14 +1034,20 @@ int main(void)
                 TEST(a_ref_that_cannot_be_read_stops_it),
                 TEST(garbage_moves_and_undo_brings_back_the_same_bytes),
                 TEST(young_garbage_stays),
-                TEST(undo_of_a_damaged_file_moves_nothing),
+                TEST(undo_leaves_a_damaged_file_where_it_is_and_brings_back_the_rest),
+                TEST(an_interrupted_undo_leaves_a_damaged_file_where_it_is_too),
                 TEST(a_pack_mostly_dead_is_rewritten),
                 TEST(operations_older_than_the_horizon_cannot_be_undone_until_gc_is),
                 TEST(trash_that_is_needed_is_not_emptied_and_fsck_says_how_to_get_it_back),
+                TEST(a_damaged_namesake_is_no_reason_to_empty_trash),
+                TEST(a_pack_in_trash_whose_index_is_damaged_goes_only_when_all_that_is_needed_is_elsewhere),
+                TEST(what_cannot_be_looked_at_in_trash_does_not_count_as_gone),
                 TEST(repair_takes_good_bytes_from_trash),
                 TEST(empty_trash_deletes_what_was_listed),
                 TEST(sixteen_packs_become_one_with_every_object_twice_where_it_was),
                 TEST(merged_packs_stay_in_trash_unless_the_new_one_is_whole),
+                TEST(a_file_that_cannot_be_read_keeps_its_run_and_does_not_stop_merging),
+                TEST(a_removal_that_is_cut_short_is_ended_by_the_next_one),
                 TEST(a_damaged_pack_is_not_merged_away),
                 TEST(two_thousand_small_packs_leave_few_and_cost_linear_work),
                 TEST(merge_some_gives_way_to_who_holds_a_lock),

@@ -723,6 +723,43 @@ static void a_store_that_cannot_be_looked_at_is_not_clean(void **state)
         free(target);
 }
 
+static int no_config_toml(int dirfd, const char *path, int flags, mode_t mode)
+{
+        if (strcmp(path, "config.toml") == 0) {
+                errno = EIO;
+                return -1;
+        }
+        return oxl_sys_real.openat(dirfd, path, flags, mode);
+}
+
+static int no_config_toml2(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+        if (strcmp(path, "config.toml") == 0) {
+                errno = EIO;
+                return -1;
+        }
+        return oxl_sys_real.openat2(dirfd, path, flags, mode, resolve);
+}
+
+/* Who cannot read where the store is, does not know that it is missing. */
+static void a_config_that_cannot_be_read_makes_no_store_missing(void **state)
+{
+        char text[512];
+        struct oxl_sys table = oxl_sys_real;
+        (void)state;
+        move("repo/.oxen/versions", "absolute");
+        snprintf(text, sizeof text, "[storage]\nversions_path = \"%s/absolute/files\"\n", place);
+        put("repo/.oxen/config.toml", text);
+        expect_clean();
+        table.openat = no_config_toml;
+        table.openat2 = no_config_toml2;
+        oxl_sys = &table;
+        int r = check();
+        oxl_sys = &oxl_sys_real;
+        assert_int_equal(r, 0);
+        expect_one(OXL_P_UNREADABLE, "config.toml");
+}
+
 static void what_is_no_oxen_repository_is_refused(void **state)
 {
         static const char *const dirs[] = { "good", "nothing", "repo/file.txt" };
@@ -1499,6 +1536,7 @@ int main(void)
                 TEST(a_damaged_config_is_found),
                 TEST(the_store_is_found_where_the_config_says),
                 TEST(a_store_that_cannot_be_looked_at_is_not_clean),
+                TEST(a_config_that_cannot_be_read_makes_no_store_missing),
                 TEST(what_is_no_oxen_repository_is_refused),
                 TEST(a_failing_read_is_unreadable_and_changes_nothing),
                 TEST(databases_are_never_opened_and_check_mode_writes_nothing),

@@ -8,12 +8,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -302,7 +304,6 @@ static const struct damage_case {
         { "ref-missing", no_ref, true, "refs/heads/main" },
         { "ref-damaged", bad_ref, true, "refs/heads/main" },
         { "config-missing", no_config, false, NULL },
-        { "config-damaged", bad_config, false, NULL },
         { "index-missing", no_index, false, NULL },
         { "index-damaged", bad_index, false, NULL },
         { "staged-blob-missing", no_staged, false, NULL },
@@ -322,7 +323,7 @@ static const struct damage_case {
 };
 
 /* commit-*, tree-* need another repository: a_lost_pack_…, trees_and_commits_…. Never repaired,
- * shown by what_is_nobodys_is_left: ref-stray, pack-stray, blob-stray, stray-file, owner-differs, config-edited, size-wrong.
+ * config-damaged: the_defaults_replace_a_damaged_config_only_when_asked; shown by what_is_nobodys_is_left: ref-stray, pack-stray, blob-stray, stray-file, owner-differs, config-edited, size-wrong.
  * unreadable: a_failing_read_is_never_repaired. read-unstable needs a lying disk (unit/check_flips); pending-recovery a dead writer
  * (cli/release-kill-repair). */
 
@@ -729,7 +730,417 @@ static void a_blob_comes_back_from_any_folder_by_its_bytes(void **state)
         checked_free(&k);
 }
 
+static void the_defaults_replace_a_damaged_config_only_when_asked(void **state)
+{
+        struct checked k;
+        struct heard h;
+        size_t n, m;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *elsewhere = place_new(), *to = place_path(elsewhere, ".oxen-lite");
+        copy_tree(k.root, to);
+        char *good = place_read(k.root, "config.json", &n);
+        bad_config(&k);
+        char *bad = place_read(k.root, "config.json", &m);
+        const struct oxl_repair_options force = { .force = true };
+        assert_int_equal(repair_with(&k, &h, &force), 0);
+        assert_string_equal(h.text, "5 config-damaged config.json\n");
+        char *now = place_read(k.root, "config.json", &m);
+        assert_string_equal(now, bad);
+        free(now);
+        assert_int_equal(place_count(k.root, "quarantine"), 0);
+        /* a copy of the repository has it */
+        const char *from[] = { elsewhere };
+        const struct oxl_repair_options with = { .from = from, .n_from = 1 };
+        assert_int_equal(repair_with(&k, &h, &with), 0);
+        assert_string_equal(h.text, "1 config-damaged config.json\n");
+        now = place_read(k.root, "config.json", &m);
+        assert_int_equal(n, m);
+        assert_memory_equal(now, good, n);
+        free(now);
+        /* a plan that lists it */
+        bad_config(&k);
+        struct heard *plan = apply_choice(&k, "config.json", "defaults");
+        assert_string_equal(plan->text, "2 config-damaged config.json\n");
+        assert_int_equal(checked_run(&k), 0);
+        assert_int_equal(k.n_found, 0);
+        free(bad);
+        free(good);
+        free(to);
+        place_free(elsewhere);
+        checked_free(&k);
+}
+
+static void head_and_refs_come_from_a_copy_of_the_repository_and_from_no_other(void **state)
+{
+        struct checked k, other;
+        struct heard h;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        checked_new(&other, OXL_ALGO_BLAKE3);
+        struct oxl_buf content = content_of(&k);
+        char *elsewhere = place_new(), *to = place_path(elsewhere, ".oxen-lite");
+        copy_tree(k.root, to);
+        no_journal(&k); /* which would know */
+        bad_ref(&k);
+        const char *from[] = { other.place };
+        const struct oxl_repair_options options = { .from = from, .n_from = 1 };
+        assert_int_equal(repair_with(&k, &h, &options), 0);
+        assert_non_null(strstr(h.text, "5 ref-damaged refs/heads/main"));
+        from[0] = elsewhere;
+        assert_int_equal(repair_with(&k, &h, &options), 0);
+        assert_string_equal(h.text, "1 ref-damaged refs/heads/main\n");
+        assert_non_null(strstr(h.details, "--from "));
+        bad_head(&k);
+        from[0] = other.place;
+        assert_int_equal(repair_with(&k, &h, &options), 0);
+        assert_non_null(strstr(h.text, "5 head-damaged HEAD"));
+        from[0] = to; /* .oxen-lite itself will do */
+        assert_int_equal(repair_with(&k, &h, &options), 0);
+        assert_string_equal(h.text, "1 head-damaged HEAD\n");
+        struct oxl_buf now = content_of(&k);
+        assert_true(same(&content, &now));
+        oxl_buf_done(&now);
+        oxl_buf_done(&content);
+        free(to);
+        place_free(elsewhere);
+        checked_free(&other);
+        checked_free(&k);
+}
+
+/* --- packs that speak for themselves --- */
+
+/* The pack that holds folder/b.txt, and where. */
+static char *pack_of_b(struct checked *k, size_t *ret_at, size_t *ret_n)
+{
+        char **all = checked_files(k, "versions/packs/"), *pack = NULL;
+        for (char **f = all; *f && !pack; f++) {
+                char *bytes = place_read(k->root, *f, ret_n), *at = memmem(bytes, *ret_n, "in a folder\n", 12);
+                if (at && strstr(*f, ".pack")) {
+                        pack = strdup(*f);
+                        *ret_at = (size_t)(at - bytes);
+                }
+                free(bytes);
+        }
+        checked_files_free(all);
+        assert_non_null(pack);
+        return pack;
+}
+
+/* Its index is damaged, the lookup is not: what is read through that is readable only as long as there is a lookup. */
+static void a_damaged_pack_does_not_vouch_for_itself(void **state)
+{
+        struct checked k;
+        size_t at, n;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *pack = pack_of_b(&k, &at, &n);
+        flip_at(&k, pack, at);
+        flip_at(&k, pack, n - OXL_PACK_TRAILER_BYTES - 1);
+        remove_from_tree(&k, "folder/b.txt");
+        struct heard *h = repair(&k, true);
+        assert_non_null(strstr(h->text, "3 pack-damaged "));
+        assert_true(place_has(k.root, pack));
+        drop(&k, "versions/packs/lookup");
+        assert_int_equal(checked_run(&k), 0);
+        if (checked_count(&k, OXL_P_BLOB_MISSING, NULL) != 1)
+                checked_print(&k);
+        assert_int_equal(checked_count(&k, OXL_P_BLOB_MISSING, NULL), 1);
+        assert_int_equal(checked_count(&k, OXL_P_COMMIT_MISSING, NULL), 0);
+        assert_int_equal(checked_count(&k, OXL_P_REF_DANGLING, NULL), 0);
+        assert_int_equal(checked_count(&k, OXL_P_TREE_MISSING, NULL), 0);
+        /* and the next repair does not store all of it once more */
+        size_t before = place_count(k.root, "versions/packs");
+        repair(&k, true);
+        repair(&k, true);
+        assert_true(place_count(k.root, "versions/packs") <= before + 1); /* the lookup */
+        free(pack);
+        checked_free(&k);
+}
+
+static int print_plan(void *ctx, const struct oxl_finding *f, struct oxl_error *err);
+
+/* One round: the next one would heal from quarantine. */
+static void apply_all(struct checked *k, struct heard *h)
+{
+        struct oxl_error err = OXL_ERROR_INIT;
+        struct oxl_check_result result;
+        struct oxl_buf plan = OXL_BUF_INIT;
+        assert_int_equal(oxl_buf_append_text(&plan, "{\"schema\":\"oxen-lite.fsck/1\",\"findings\":[", &err), 0);
+        assert_int_equal(oxl_check_run(k->place, &k->options, NULL, print_plan, &plan, &result, &err), 0);
+        assert_int_equal(oxl_buf_append_text(&plan, "]}", &err), 0);
+        const struct oxl_repair_options options = { .plan = oxl_buf_text(&plan),
+                                                    .plan_bytes = plan.len,
+                                                    .force = true };
+        assert_int_equal(repair_with(k, h, &options), 0);
+        oxl_buf_done(&plan);
+}
+
+/* Nothing is lost, but a part between the records cannot be told; the index is damaged, the lookup knows each record. */
+static void a_pack_does_not_leave_its_place_before_the_new_one_has_all_of_it(void **state)
+{
+        struct checked k;
+        struct heard h;
+        struct oxl_pack_entry e;
+        size_t n;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *pack = pack_with(&k, OXL_KIND_COMMIT, OXL_PACK_SECOND_COPY, &e);
+        free(place_read(k.root, pack, &n));
+        flip_at(&k, pack, e.offset + 20);
+        flip_at(&k, pack, n - OXL_PACK_TRAILER_BYTES - 1);
+        apply_all(&k, &h);
+        assert_non_null(strstr(h.text, " pack-damaged "));
+        assert_int_equal(checked_run(&k), 0);
+        if (!place_has(k.root, pack) && k.n_found)
+                checked_print(&k);
+        assert_true(place_has(k.root, pack) || k.n_found == 0);
+        assert_false(place_has(k.root, pack)); /* there was no reason to keep it */
+        free(pack);
+        checked_free(&k);
+}
+
+/* A disk that says a record of the pack is something else between two fadvise() of it, of which each reading begins with one. */
+static struct {
+        struct oxl_sys table;
+        ino_t ino;
+        unsigned readings, wrong;
+} moody;
+
+static int moody_fadvise(int fd, off_t at, off_t n, int advice)
+{
+        struct stat st;
+        moody.readings += fstat(fd, &st) == 0 && st.st_ino == moody.ino;
+        return oxl_sys_real.fadvise(fd, at, n, advice);
+}
+
+static ssize_t moody_pread(int fd, void *buf, size_t n, off_t at)
+{
+        struct stat st;
+        ssize_t got = oxl_sys_real.pread(fd, buf, n, at);
+        char *b = got > 0 ? memmem(buf, (size_t)got, "in a folder\n", 12) : NULL;
+        if (b && moody.readings == moody.wrong && fstat(fd, &st) == 0 && st.st_ino == moody.ino)
+                *b ^= 1;
+        return got;
+}
+
+static void a_record_that_is_good_only_once_keeps_its_pack_in_place(void **state)
+{
+        unsigned kept = 0;
+        (void)state;
+        for (bool more = true; more; moody.wrong++) {
+                struct checked k;
+                struct heard h;
+                struct stat st;
+                size_t at, n;
+                checked_new(&k, OXL_ALGO_BLAKE3);
+                char *pack = pack_of_b(&k, &at, &n);
+                flip_at(&k, pack, n - 1);
+                char *full = place_path(k.root, pack);
+                assert_int_equal(stat(full, &st), 0);
+                remove_from_tree(&k, "folder/b.txt");
+                moody.table = oxl_sys_real;
+                moody.table.fadvise = moody_fadvise;
+                moody.table.pread = moody_pread;
+                moody.ino = st.st_ino;
+                moody.readings = 0;
+                oxl_sys = &moody.table;
+                apply_all(&k, &h);
+                oxl_sys = &oxl_sys_real;
+                more = moody.wrong <= moody.readings;
+                assert_int_equal(checked_run(&k), 0);
+                if (place_has(k.root, pack))
+                        kept++;
+                else
+                        assert_int_equal(k.n_found, 0);
+                free(full);
+                free(pack);
+                checked_free(&k);
+        }
+        assert_true(kept > 0 && moody.wrong > 4);
+}
+
 /* --- undo, purge --- */
+
+/* A disk that fails or a memory that lies, for one file. */
+static struct {
+        struct oxl_sys table;
+        ino_t ino;
+        int os; /* 0: another bit is wrong each time */
+        unsigned told;
+} liar;
+
+static ssize_t lie(int fd, void *buf, ssize_t got)
+{
+        struct stat st;
+        if (got <= 0 || fstat(fd, &st) < 0 || st.st_ino != liar.ino)
+                return got;
+        if (liar.os) {
+                errno = liar.os;
+                return -1;
+        }
+        ((char *)buf)[liar.told++ % 8] ^= 1;
+        return got;
+}
+
+static ssize_t lying_read(int fd, void *buf, size_t n)
+{
+        return lie(fd, buf, read(fd, buf, n));
+}
+
+static ssize_t lying_pread(int fd, void *buf, size_t n, off_t at)
+{
+        return lie(fd, buf, pread(fd, buf, n, at));
+}
+
+static int see_only_copy(void *ctx, const struct oxl_quarantine_entry *e, struct oxl_error *err)
+{
+        (void)err;
+        if (strncmp(e->path, "versions/packs/", 15) == 0)
+                *(int *)ctx = e->only_copy;
+        return 0;
+}
+
+static void a_pack_in_quarantine_is_the_only_copy_when_the_new_one_is_gone(void **state)
+{
+        struct checked k;
+        struct oxl_error err = OXL_ERROR_INIT;
+        size_t at, n;
+        int only = -1;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *pack = pack_of_b(&k, &at, &n);
+        flip_at(&k, pack, n - 1);
+        repair(&k, false);
+        assert_false(place_has(k.root, pack));
+        assert_int_equal(oxl_quarantine_list(k.place, &k.options, false, see_only_copy, &only, &err), 0);
+        assert_int_equal(only, 0);
+        free(pack);
+        pack = pack_of_b(&k, &at, &n);
+        drop(&k, pack);
+        assert_int_equal(oxl_quarantine_list(k.place, &k.options, false, see_only_copy, &only, &err), 0);
+        assert_int_equal(only, 1);
+        free(pack);
+        checked_free(&k);
+}
+
+static int say_seven(void *ctx, const struct oxl_quarantine_entry *e, struct oxl_error *err)
+{
+        (void)ctx;
+        (void)e;
+        (void)err;
+        return 7;
+}
+
+static void a_purge_that_its_caller_ends_deletes_nothing(void **state)
+{
+        struct checked k;
+        struct oxl_error err = OXL_ERROR_INIT;
+        char data[64];
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        bad_blob(&k);
+        struct heard *h = repair(&k, false);
+        snprintf(data, sizeof data, "quarantine/%s/1/data", h->result.quarantine);
+        assert_int_equal(oxl_quarantine_list(k.place, &k.options, true, say_seven, NULL, &err), 7);
+        assert_true(place_has(k.root, data));
+        /* a file that was never listed keeps its folder */
+        snprintf(data, sizeof data, "quarantine/%s/mine", h->result.quarantine);
+        place_text(k.root, data, "mine");
+        assert_int_equal(oxl_quarantine_list(k.place, &k.options, true, NULL, NULL, &err), 0);
+        assert_true(place_has(k.root, data));
+        snprintf(data, sizeof data, "quarantine/%s/1", h->result.quarantine);
+        assert_false(place_has(k.root, data));
+        checked_free(&k);
+}
+
+static void undo_does_not_replace_what_cannot_be_read(void **state)
+{
+        static const char *const files[] = { "HEAD", "refs/heads/main" };
+        (void)state;
+        for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+                struct checked k;
+                struct oxl_error err = OXL_ERROR_INIT;
+                struct stat st;
+                char id[32];
+                checked_new(&k, OXL_ALGO_BLAKE3);
+                if (i)
+                        bad_ref(&k);
+                else
+                        bad_head(&k);
+                snprintf(id, sizeof id, "%s", repair(&k, false)->result.quarantine);
+                char *full = place_path(k.root, files[i]);
+                assert_int_equal(stat(full, &st), 0);
+                liar.table = oxl_sys_real;
+                liar.table.read = lying_read;
+                liar.table.pread = lying_pread;
+                liar.ino = st.st_ino;
+                liar.os = EIO;
+                oxl_sys = &liar.table;
+                int r = oxl_repair_undo(k.place, &k.options, id, false, NULL, NULL, &err);
+                oxl_sys = &oxl_sys_real;
+                assert_int_equal(r, -OXL_E_FILE_READ);
+                oxl_error_done(&err);
+                assert_int_equal(checked_run(&k), 0);
+                assert_int_equal(k.n_found, 0);
+                free(full);
+                checked_free(&k);
+        }
+}
+
+static int no_trash(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
+{
+        if (strcmp(path, "trash") == 0) {
+                errno = EIO;
+                return -1;
+        }
+        return oxl_sys_real.openat2(dirfd, path, flags, mode, resolve);
+}
+
+static void trash_that_cannot_be_read_is_not_empty_trash(void **state)
+{
+        struct checked k;
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        no_blob(&k);
+        liar.table = oxl_sys_real;
+        liar.table.openat2 = no_trash;
+        oxl_sys = &liar.table;
+        int r = checked_run(&k);
+        oxl_sys = &oxl_sys_real;
+        assert_int_equal(r, 0);
+        if (checked_count(&k, OXL_P_UNREADABLE, "trash") != 1)
+                checked_print(&k);
+        assert_int_equal(checked_count(&k, OXL_P_UNREADABLE, "trash"), 1);
+        assert_int_equal(checked_count(&k, OXL_P_BLOB_MISSING, NULL), 1);
+        checked_free(&k);
+}
+
+/* No room for a journal: nothing else can be recorded either, and half of one is not left as damage. */
+static void a_journal_that_cannot_be_begun_ends_the_run(void **state)
+{
+        struct checked k;
+        struct heard h;
+        struct rlimit old, small;
+        const struct oxl_repair_options options = { .force = true };
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        no_journal(&k);
+        bad_lookup(&k);
+        assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+        small = (struct rlimit){ 8192, old.rlim_max };
+        signal(SIGXFSZ, SIG_IGN);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+        int r = repair_with(&k, &h, &options);
+        assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+        signal(SIGXFSZ, SIG_DFL);
+        assert_int_equal(r, -OXL_E_JOURNAL);
+        assert_false(place_has(k.root, "journal.db"));
+        struct heard *again = repair(&k, true);
+        assert_non_null(strstr(again->text, "2 journal-missing "));
+        assert_int_equal(again->result.after.findings, 0);
+        checked_free(&k);
+}
 
 static int count_entry(void *ctx, const struct oxl_quarantine_entry *e, struct oxl_error *err)
 {
@@ -971,7 +1382,7 @@ static void more_than_the_budget_is_left_alone_until_forced(void **state)
         checked_new(&k, OXL_ALGO_BLAKE3);
         bad_head(&k);
         bad_ref(&k);
-        bad_config(&k);
+        no_config(&k);
         bad_index(&k);
         bad_lookup(&k);
         bad_blob(&k);
@@ -1110,37 +1521,6 @@ static void a_failing_read_is_never_repaired(void **state)
         checked_free(&k);
 }
 
-/* A disk that fails or a memory that lies, for one file. */
-static struct {
-        struct oxl_sys table;
-        ino_t ino;
-        int os; /* 0: another bit is wrong each time */
-        unsigned told;
-} liar;
-
-static ssize_t lie(int fd, void *buf, ssize_t got)
-{
-        struct stat st;
-        if (got <= 0 || fstat(fd, &st) < 0 || st.st_ino != liar.ino)
-                return got;
-        if (liar.os) {
-                errno = liar.os;
-                return -1;
-        }
-        ((char *)buf)[liar.told++ % 8] ^= 1;
-        return got;
-}
-
-static ssize_t lying_read(int fd, void *buf, size_t n)
-{
-        return lie(fd, buf, read(fd, buf, n));
-}
-
-static ssize_t lying_pread(int fd, void *buf, size_t n, off_t at)
-{
-        return lie(fd, buf, pread(fd, buf, n, at));
-}
-
 static struct heard *repair_with_liar(struct checked *k, const char *path, int os)
 {
         struct stat st;
@@ -1181,10 +1561,10 @@ static void what_cannot_be_read_is_left_and_the_rest_repaired(void **state)
         size_t n, m;
         (void)state;
         checked_new(&k, OXL_ALGO_BLAKE3);
-        bad_config(&k);
+        no_config(&k);
         char *blob = first(&k, "versions/files/", "/data"), *before = place_read(k.root, blob, &n);
         struct heard *h = repair_with_liar(&k, blob, EIO);
-        assert_non_null(strstr(h->text, "2 config-damaged "));
+        assert_non_null(strstr(h->text, "2 config-missing "));
         assert_non_null(strstr(h->text, "3 unreadable "));
         assert_true(h->result.after.unreadable > 0);
         char *after = place_read(k.root, blob, &m);
@@ -1227,6 +1607,16 @@ int main(void)
                 cmocka_unit_test(a_lost_pack_comes_back_from_another_repository),
                 cmocka_unit_test(trees_and_commits_damaged_in_both_copies_come_back_from_another_repository),
                 cmocka_unit_test(a_blob_comes_back_from_any_folder_by_its_bytes),
+                cmocka_unit_test(the_defaults_replace_a_damaged_config_only_when_asked),
+                cmocka_unit_test(head_and_refs_come_from_a_copy_of_the_repository_and_from_no_other),
+                cmocka_unit_test(a_damaged_pack_does_not_vouch_for_itself),
+                cmocka_unit_test(a_pack_does_not_leave_its_place_before_the_new_one_has_all_of_it),
+                cmocka_unit_test(a_record_that_is_good_only_once_keeps_its_pack_in_place),
+                cmocka_unit_test(a_pack_in_quarantine_is_the_only_copy_when_the_new_one_is_gone),
+                cmocka_unit_test(a_purge_that_its_caller_ends_deletes_nothing),
+                cmocka_unit_test(undo_does_not_replace_what_cannot_be_read),
+                cmocka_unit_test(trash_that_cannot_be_read_is_not_empty_trash),
+                cmocka_unit_test(a_journal_that_cannot_be_begun_ends_the_run),
                 cmocka_unit_test(undo_brings_the_bad_bytes_back_and_refuses_over_good_ones),
                 cmocka_unit_test(without_links_a_copy_goes_to_quarantine),
                 cmocka_unit_test(repair_copies_and_never_clones),

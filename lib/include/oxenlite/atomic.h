@@ -109,7 +109,7 @@ OXL_API OXL_MUST_CHECK int oxl_atomic_write_from_reader(const char *target, oxl_
 
 /* --- batches: many files, shared barriers ---------------------------------------------------------------------
  *   begin -> add ... add -> commit -> free
- * add writes the temp; commit syncs all of them (one syncfs for more than 32, Linux 5.8 or newer), renames all,
+ * add writes the temp; commit syncs all of them (one syncfs for more than 32, Linux 5.17 or newer and a local file system), renames all,
  * then syncs each directory once. Not one transaction: a crash inside commit can leave some targets new and some
  * old, each of them whole. Holds one descriptor per file (its temp's lock, the proof that we live) and per directory, and
  * 128 more. A batch too large for the descriptor limit fails in add with FILE_CREATE (EMFILE); what was added before

@@ -56,6 +56,18 @@ OXL_API const char *oxl_error_next_step(const struct oxl_error *err);
  * Returns the full length, as snprintf does. Control characters in names are shown as \xHH. */
 OXL_API size_t oxl_error_text(const struct oxl_error *err, char *buf, size_t size);
 
+/*
+ * Writes @text so that it cannot steer a terminal, begin a line or change the order in which it is read: each byte of C0, DEL and C1
+ * controls, of line separators and of marks that reorder text becomes \xHH. Into @buf, cut to @size bytes, always NUL-ended.
+ * Returns the full length, as snprintf does: at most OXL_ESCAPE_GROWTH times that of @text. No allocation; thread-safe.
+ */
+enum {
+        OXL_ESCAPE_BYTES = 1,      /* bytes that are not UTF-8, too; else they stay as they are */
+        OXL_ESCAPE_KEEP_LINES = 2, /* newlines and tabs stay */
+        OXL_ESCAPE_GROWTH = 4,     /* no flag: what one byte may become */
+};
+OXL_API size_t oxl_text_escape(const char *text, unsigned flags, char *buf, size_t size);
+
 OXL_END_DECLS
 
 #endif

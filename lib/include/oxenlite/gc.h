@@ -35,7 +35,7 @@ enum oxl_gc_action {
         OXL_GC_MOVE = 0, /* "move": no root leads to anything in it */
         OXL_GC_REWRITE,  /* "rewrite": mostly dead; its live objects are in a new pack */
         OXL_GC_MERGE,    /* "merge": small; all of it is in a larger pack */
-        OXL_GC_DAMAGED,  /* "damaged": stays, because it cannot be read whole: run fsck */
+        OXL_GC_DAMAGED,  /* "damaged": stays (in trash, for an undo), because it cannot be read whole: run fsck */
         OXL_GC_BACK,     /* "back": out of trash again */
         OXL_GC_IN_WAY,   /* "in-way": stays in trash, because another file has its place */
         OXL_GC_DELETE,   /* "delete": for good */
@@ -78,16 +78,18 @@ struct oxl_gc_result {
 OXL_API OXL_MUST_CHECK int oxl_gc_run(struct oxl_repo *r, const struct oxl_gc_options *options, oxl_gc_fn *fn,
                                       void *ctx, struct oxl_gc_result *ret, struct oxl_error *err);
 
-/* Moves back what run @id put into trash, after all of it was read and verified. What has another file in its place stays.
- * TRASH_NOT_FOUND; OBJECT_CORRUPT, SEAL, MALFORMED: a file in trash is damaged, nothing was moved. */
+/* Moves back what run @id put into trash, each file after it was read and verified. A damaged one stays, and so does one that has another
+ * file in its place: @fn hears of both. TRASH_NOT_FOUND; OBJECT_CORRUPT, SEAL, MALFORMED, LIMIT, FILE_READ: not one is whole,
+ * nothing was moved. */
 OXL_API OXL_MUST_CHECK int oxl_gc_undo(struct oxl_repo *r, const char *id, oxl_gc_fn *fn, void *ctx,
                                        struct oxl_gc_count *ret, struct oxl_error *err);
 
 /* Each file in trash, runs in the order of their ids. Takes no lock. */
 OXL_API OXL_MUST_CHECK int oxl_trash_list(struct oxl_repo *r, oxl_gc_fn *fn, void *ctx, struct oxl_error *err);
 
-/* Deletes the runs @ids for good. TRASH_NEEDED: one of them has the only copy of something that a root leads to; nothing was
- * deleted. TRASH_NOT_FOUND. */
+/* Deletes the runs @ids for good, after what a root leads to, of all that they hold, was read outside of trash, from the medium; when they
+ * hold a pack with a damaged index, everything that a root leads to. TRASH_NEEDED: something has no good copy there; nothing
+ * was deleted, as after each other error of reading. TRASH_NOT_FOUND. */
 OXL_API OXL_MUST_CHECK int oxl_trash_empty(struct oxl_repo *r, const char *const *ids, size_t n, oxl_gc_fn *fn,
                                            void *ctx, struct oxl_gc_count *ret, struct oxl_error *err);
 

@@ -71,7 +71,8 @@ struct oxl_quarantine_entry {
         bool only_copy; /* no verified good copy of its content is in the store */
 };
 typedef int oxl_quarantine_fn(void *ctx, const struct oxl_quarantine_entry *entry, struct oxl_error *err);
-/* Lists what quarantine holds; with @purge removes it. */
+/* Lists what quarantine holds; with @purge removes it, when @fn returned 0 for each entry. All are listed, under the locks, before the
+ * first is removed: a caller that asked a person about an earlier list refuses there what was not on it. */
 OXL_API OXL_MUST_CHECK int oxl_quarantine_list(const char *start, const struct oxl_repo_options *repo_options,
                                                bool purge, oxl_quarantine_fn *fn, void *ctx, struct oxl_error *err);
 

@@ -9,8 +9,8 @@
  *   oxl_repo_undo(repo, 0, &undone, &err);
  *
  * Errors of all verbs: LOCKED, POISONED, CONFIG_EDITED, FILE_*, DIR_*, MALFORMED, SEAL, NOMEM, CANCELLED (nothing was
- * written). After the intent is staged a failure is an ordinary error: HEAD and refs are then as before, and of the working
- * tree some files may be new, each whole; or it is OUTCOME_UNKNOWN, and recovery decides.
+ * written). After the intent is staged a failure is an ordinary error: HEAD, refs, index and the files of the working tree are then as
+ * before; or it is OUTCOME_UNKNOWN, a notice says what failed, and recovery, by the next verb that writes, does the rest.
  */
 #ifndef OXENLITE_VERBS_H
 #define OXENLITE_VERBS_H

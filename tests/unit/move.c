@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What rm, switch and restore --source do to files of the working tree when something is wrong: a blob whose only good copy is a file
+ * that goes, a failure in the middle, a file that changes meanwhile, a list of changes that cannot be read any more.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <oxenlite/gc.h>
+#include <oxenlite/verbs.h>
+
+#include "objects/loose.h"
+#include "os/fdio.h"
+#include "repo/repo.h"
+#include "support/fault.h"
+#include "support/place.h"
+
+enum { LARGE = 70000, THRESHOLD = 65536 };
+
+struct f {
+        char *place;
+        struct oxl_repo *repo;
+        struct oxl_digest one, two; /* commits of main and topic; HEAD is topic */
+        char *large;                /* of "large" in topic: a loose blob */
+};
+
+static void quiet(void *ctx, const char *path, const char *text)
+{
+        (void)ctx, (void)path, (void)text;
+}
+
+static void open_repo(struct f *f)
+{
+        const struct oxl_repo_options options = { .wait_ms = -1, .notice = quiet };
+        oxl_repo_close(f->repo);
+        assert_int_equal(oxl_repo_open(f->place, &options, &f->repo, NULL), 0);
+}
+
+static struct oxl_digest record(struct f *f)
+{
+        const char *path = "";
+        const struct oxl_add_options add = { .all = true };
+        const struct oxl_commit_options options = { .message = "m", .author = "A <a@example.org>" };
+        struct oxl_add_result added;
+        struct oxl_commit_result result;
+        assert_int_equal(oxl_repo_add(f->repo, &path, 1, &add, &added, NULL), 0);
+        assert_int_equal(oxl_repo_commit(f->repo, &options, &result, NULL), 0);
+        return result.commit;
+}
+
+static int go(struct f *f, const char *name, bool create)
+{
+        const struct oxl_switch_options options = { .create = create };
+        struct oxl_switch_result result;
+        return oxl_repo_switch(f->repo, name, &options, &result, NULL);
+}
+
+static int setup(void **state)
+{
+        struct f *f = calloc(1, sizeof *f);
+        oxl_digest_setup();
+        f->place = place_new();
+        f->large = malloc(LARGE);
+        assert_int_equal(oxl_repo_init(f->place, OXL_ALGO_BLAKE3, NULL), 0);
+        open_repo(f);
+        assert_int_equal(oxl_repo_config_set(f->repo, "pack_threshold", "65536", NULL), 0);
+        memset(f->large, '1', LARGE);
+        place_write(f->place, "large", f->large, LARGE);
+        place_text(f->place, "small", "small of main");
+        place_text(f->place, "third", "third of main");
+        f->one = record(f);
+        assert_int_equal(go(f, "topic", true), 0);
+        memset(f->large, '2', LARGE);
+        place_write(f->place, "large", f->large, LARGE);
+        place_text(f->place, "small", "small of topic");
+        place_text(f->place, "third", "third of topic");
+        f->two = record(f);
+        open_repo(f);
+        *state = f;
+        return 0;
+}
+
+static int teardown(void **state)
+{
+        struct f *f = *state;
+        oxl_repo_close(f->repo);
+        place_free(f->place);
+        free(f->large);
+        free(f);
+        return 0;
+}
+
+static bool file_is(struct f *f, const char *name, const char *text)
+{
+        size_t n;
+        if (!place_has(f->place, name))
+                return text == NULL;
+        char *got = place_read(f->place, name, &n);
+        bool same = text && strcmp(got, text) == 0;
+        free(got);
+        return same;
+}
+
+static bool on_branch(struct f *f, const char *name)
+{
+        struct oxl_head head = { 0 };
+        assert_int_equal(oxl_repo_head(f->repo, &head, NULL), 0);
+        bool same = head.branch && strcmp(head.branch, name) == 0;
+        oxl_head_done(&head);
+        return same;
+}
+
+/* --- blobs ------------------------------------------------------------------------------------------------------------- */
+
+static struct oxl_digest id_of(const void *bytes, size_t n)
+{
+        return oxl_digest_of(OXL_ALGO_BLAKE3, bytes, n);
+}
+
+static int read_blob(struct f *f, const struct oxl_digest *id)
+{
+        struct oxl_objects *o;
+        open_repo(f);
+        assert_int_equal(oxl_repo_objects(f->repo, &o, NULL), 0);
+        return oxl_objects_stream(o, id, NULL, NULL, NULL, NULL);
+}
+
+static void flip(struct f *f, const char *path, const char *at)
+{
+        size_t n;
+        char *bytes = place_read(f->place, path, &n), *full = place_path(f->place, path);
+        char *byte = at ? memmem(bytes, n, at, strlen(at)) : bytes + n / 2;
+        if (byte) {
+                *byte ^= 1;
+                assert_int_equal(chmod(full, 0644), 0);
+                place_write(f->place, path, bytes, n);
+        }
+        free(bytes);
+        free(full);
+}
+
+static void lose_byte_of_large(struct f *f)
+{
+        char path[32 + OXL_LOOSE_PATH_MAX] = ".oxen-lite/";
+        const struct oxl_digest id = id_of(f->large, LARGE);
+        oxl_loose_path(&id, path + strlen(path));
+        flip(f, path, NULL);
+        assert_int_equal(read_blob(f, &id), -OXL_E_OBJECT_CORRUPT);
+}
+
+static void lose_large(struct f *f)
+{
+        char path[32 + OXL_LOOSE_PATH_MAX] = ".oxen-lite/";
+        const struct oxl_digest id = id_of(f->large, LARGE);
+        oxl_loose_path(&id, path + strlen(path));
+        char *full = place_path(f->place, path);
+        assert_int_equal(unlink(full), 0);
+        free(full);
+        assert_int_equal(read_blob(f, &id), -OXL_E_OBJECT_MISSING);
+}
+
+/* In whichever pack it is. */
+static void lose_byte_of_small(struct f *f)
+{
+        char *packs = place_path(f->place, ".oxen-lite/versions/packs"), command[512], path[1024];
+        snprintf(command, sizeof command, "cd %s && ls *.pack", packs);
+        FILE *list = popen(command, "r");
+        assert_non_null(list);
+        while (fgets(command, sizeof command / 2, list)) {
+                command[strcspn(command, "\n")] = 0;
+                snprintf(path, sizeof path, ".oxen-lite/versions/packs/%s", command);
+                flip(f, path, "small of topic");
+        }
+        assert_int_equal(pclose(list), 0);
+        free(packs);
+        const struct oxl_digest id = id_of("small of topic", 14);
+        assert_int_equal(read_blob(f, &id), -OXL_E_OBJECT_CORRUPT);
+}
+
+static int rm(struct f *f, uint64_t *ret_kept)
+{
+        const char *const paths[] = { "large", "small" };
+        struct oxl_rm_result result = { 0 };
+        int k = oxl_repo_rm(f->repo, paths, 2, NULL, &result, NULL);
+        *ret_kept = result.kept;
+        return k;
+}
+
+static int to_main(struct f *f, uint64_t *ret_kept)
+{
+        struct oxl_switch_result result = { 0 };
+        int k = oxl_repo_switch(f->repo, "main", NULL, &result, NULL);
+        *ret_kept = result.kept;
+        return k;
+}
+
+static int restore_main(struct f *f, uint64_t *ret_kept)
+{
+        const char *const paths[] = { "large", "small" };
+        const struct oxl_restore_options options = { .source = "main" };
+        struct oxl_restore_result result = { 0 };
+        int k = oxl_repo_restore(f->repo, paths, 2, &options, &result, NULL);
+        *ret_kept = result.kept;
+        return k;
+}
+
+static int (*const takes[])(struct f *f, uint64_t *ret_kept) = { rm, to_main, restore_main };
+
+/* In a new repository for each verb. */
+static void each_keeps(void **state, void (*lose)(struct f *f))
+{
+        for (size_t i = 0; i < OXL_ARRAY_LEN(takes); i++) {
+                uint64_t kept;
+                struct f *f = *state;
+                const struct oxl_digest large = id_of(f->large, LARGE), small = id_of("small of topic", 14);
+                lose(f);
+                assert_int_equal(takes[i](f, &kept), 0);
+                assert_false(file_is(f, "small", "small of topic"));
+                assert_int_equal(kept, 1);
+                assert_int_equal(read_blob(f, &large), 0);
+                assert_int_equal(read_blob(f, &small), 0);
+                teardown(state);
+                setup(state);
+        }
+}
+
+static void a_file_is_stored_again_before_it_goes_when_its_loose_blob_is_damaged(void **state)
+{
+        each_keeps(state, lose_byte_of_large);
+}
+
+static void a_file_is_stored_again_before_it_goes_when_its_loose_blob_is_lost(void **state)
+{
+        each_keeps(state, lose_large);
+}
+
+static void a_file_is_stored_again_before_it_goes_when_its_record_in_a_pack_is_damaged(void **state)
+{
+        each_keeps(state, lose_byte_of_small);
+}
+
+static void a_blob_that_cannot_be_read_stops_it_before_anything_is_changed(void **state)
+{
+        struct f *f = *state;
+        char command[512];
+        const struct oxl_digest large = id_of(f->large, LARGE);
+        char path[OXL_LOOSE_PATH_MAX];
+        uint64_t kept;
+        oxl_loose_path(&large, path);
+        /* a folder in the place of the file: EISDIR, for root too */
+        snprintf(command, sizeof command, "cd %s/.oxen-lite && mv %s x && mkdir %s", f->place, path, path);
+        assert_int_equal(system(command), 0);
+        for (size_t i = 0; i < OXL_ARRAY_LEN(takes); i++) {
+                open_repo(f);
+                assert_true(takes[i](f, &kept) < 0);
+                assert_true(file_is(f, "small", "small of topic"));
+        }
+}
+
+/* gc judges by the age of a file in versions. */
+static void what_was_kept_of_changes_survives_gc_though_an_old_pack_had_it(void **state)
+{
+        struct f *f = *state;
+        struct oxl_objects *o;
+        struct oxl_put *put;
+        struct oxl_gc_result collected;
+        const struct oxl_digest mine = id_of("mine", 4);
+        struct oxl_digest id;
+        uint64_t kept;
+        char command[512];
+        assert_int_equal(oxl_repo_begin_write(f->repo, NULL), 0);
+        assert_int_equal(oxl_repo_objects(f->repo, &o, NULL), 0);
+        assert_int_equal(oxl_put_begin(o, &put, NULL), 0);
+        assert_int_equal(oxl_put_object(put, OXL_KIND_BLOB, "mine", 4, &id, NULL), 0);
+        assert_int_equal(oxl_put_finish(put, NULL), 0);
+        assert_int_equal(oxl_put_publish(put, NULL), 0);
+        oxl_put_free(put);
+        oxl_repo_end_write(f->repo);
+        snprintf(command, sizeof command, "find %s/.oxen-lite/versions -type f -exec touch -d '100 days ago' {} +",
+                 f->place);
+        assert_int_equal(system(command), 0);
+        place_text(f->place, "small", "mine");
+        assert_int_equal(rm(f, &kept), 0);
+        assert_int_equal(kept, 1);
+        open_repo(f);
+        assert_int_equal(oxl_gc_run(f->repo, NULL, NULL, NULL, &collected, NULL), 0);
+        assert_int_equal(collected.packs.files, 1); /* the old pack */
+        assert_int_equal(read_blob(f, &mine), 0);
+}
+
+/* --- in the middle ------------------------------------------------------------------------------------------------------- */
+
+static bool fails_at(struct f *f, const char *call, unsigned nth, int (*verb)(struct f *f, uint64_t *ret_kept),
+                     int *ret_code)
+{
+        uint64_t kept;
+        open_repo(f);
+        fault_install(&(struct fault_plan){ .only = call, .nth = nth, .os = EIO });
+        *ret_code = verb(f, &kept);
+        return fault_remove();
+}
+
+/* All files are as they were. */
+static bool untouched(struct f *f)
+{
+        return file_is(f, "small", "small of topic") && file_is(f, "third", "third of topic") &&
+               place_has(f->place, "large");
+}
+
+/* Any rename, unlink or sync fails: nothing happened, or recovery does the rest; by the same object or another. Returns how often that
+ * was. */
+static unsigned end_in_one_piece(void **state, const char *call, int (*verb)(struct f *f, uint64_t *ret_kept),
+                                 bool (*is_done)(struct f *f), unsigned *ret_failed)
+{
+        unsigned unknown = 0;
+        for (unsigned nth = 1;; nth++) {
+                struct f *f = *state;
+                int code;
+                bool failed = fails_at(f, call, nth, verb, &code);
+                if (failed && code < 0 && code != -OXL_E_OUTCOME_UNKNOWN && code != -OXL_E_DIR_SYNC) {
+                        assert_true(untouched(f));
+                        open_repo(f);
+                        assert_int_equal(oxl_repo_recover(f->repo, NULL, NULL), 0);
+                        assert_true(untouched(f));
+                } else if (code == -OXL_E_OUTCOME_UNKNOWN) {
+                        unknown++;
+                        if (nth % 2 == 0 || oxl_repo_recover(f->repo, NULL, NULL) < 0) { /* poisoned */
+                                open_repo(f);
+                                assert_int_equal(oxl_repo_recover(f->repo, NULL, NULL), 0);
+                        }
+                        assert_true(is_done(f));
+                } else {
+                        assert_int_equal(code, 0);
+                        assert_true(is_done(f));
+                }
+                teardown(state);
+                setup(state);
+                if (!failed) {
+                        *ret_failed = nth - 1;
+                        return unknown;
+                }
+        }
+}
+
+static bool is_removed(struct f *f)
+{
+        return !place_has(f->place, "small") && !place_has(f->place, "large");
+}
+
+static bool is_main(struct f *f)
+{
+        return on_branch(f, "main") && file_is(f, "small", "small of main") && file_is(f, "third", "third of main");
+}
+
+static void an_rm_that_fails_half_way_is_finished_by_recovery(void **state)
+{
+        unsigned failed;
+        assert_true(end_in_one_piece(state, "unlinkat", rm, is_removed, &failed) > 0);
+        unsigned unknown = end_in_one_piece(state, "fsync", rm, is_removed, &failed);
+        assert_int_equal(unknown, failed);
+}
+
+static void a_switch_that_fails_half_way_is_finished_by_recovery(void **state)
+{
+        unsigned failed;
+        assert_true(end_in_one_piece(state, "renameat2", to_main, is_main, &failed) > 0);
+        unsigned unknown = end_in_one_piece(state, "fsync", to_main, is_main, &failed);
+        assert_int_equal(unknown, failed);
+}
+
+/* --- meanwhile ------------------------------------------------------------------------------------------------------------ */
+
+static struct f *meddling;
+static const char *meddled;
+
+/* Called after a file was looked at and its temp written, before it is renamed. */
+static void meddle(void *ctx, const char *phase, uint64_t files, uint64_t files_total, uint64_t bytes,
+                   uint64_t bytes_total)
+{
+        (void)ctx, (void)files, (void)files_total, (void)bytes, (void)bytes_total;
+        if (meddled && (strcmp(phase, "switching") == 0 || strcmp(phase, "restoring") == 0) && files == 3) {
+                place_text(meddling->place, meddled, "the user's");
+                meddled = NULL;
+        }
+}
+
+static void open_meddled(struct f *f, const char *name)
+{
+        const struct oxl_repo_options options = { .notice = quiet, .progress = meddle };
+        meddling = f;
+        meddled = name;
+        oxl_repo_close(f->repo);
+        assert_int_equal(oxl_repo_open(f->place, &options, &f->repo, NULL), 0);
+}
+
+static void a_file_that_is_changed_while_its_replacement_is_written_stays(void **state)
+{
+        struct f *f = *state;
+        const char *const paths[] = { "" };
+        const struct oxl_restore_options options = { .source = "topic" };
+        struct oxl_switch_result switched;
+        struct oxl_restore_result restored;
+        open_meddled(f, "small");
+        assert_int_equal(oxl_repo_switch(f->repo, "main", NULL, &switched, NULL), 0);
+        assert_null(meddled);
+        assert_int_equal(switched.files, 2);
+        assert_true(file_is(f, "small", "the user's"));
+        assert_true(file_is(f, "third", "third of main"));
+        place_text(f->place, "small", "small of main");
+        open_meddled(f, "third");
+        assert_int_equal(oxl_repo_restore(f->repo, paths, 1, &options, &restored, NULL), 0);
+        assert_null(meddled);
+        assert_int_equal(restored.files, 2);
+        assert_true(file_is(f, "small", "small of topic"));
+        assert_true(file_is(f, "third", "the user's"));
+}
+
+static void a_file_that_comes_while_another_is_written_in_its_place_stays(void **state)
+{
+        struct f *f = *state;
+        const char *const paths[] = { "" };
+        const struct oxl_restore_options options = { .source = "HEAD" };
+        struct oxl_restore_result restored;
+        char *small = place_path(f->place, "small"), *third = place_path(f->place, "third"),
+             *large = place_path(f->place, "large");
+        assert_true(unlink(small) == 0 && unlink(third) == 0 && unlink(large) == 0);
+        open_meddled(f, "small");
+        assert_int_equal(oxl_repo_restore(f->repo, paths, 1, &options, &restored, NULL), 0);
+        assert_null(meddled);
+        assert_true(file_is(f, "small", "the user's"));
+        assert_true(file_is(f, "third", "third of topic"));
+        free(small);
+        free(third);
+        free(large);
+}
+
+static int come_then_rename(int fromfd, const char *from, int tofd, const char *to, unsigned flags)
+{
+        if (meddled && strcmp(to, meddled) == 0) {
+                place_text(meddling->place, meddled, "the user's");
+                meddled = NULL;
+        }
+        return oxl_sys_real.renameat2(fromfd, from, tofd, to, flags);
+}
+
+/* Later than the last look: where nothing was, the rename itself says so. */
+static void a_file_that_comes_just_before_the_rename_stays(void **state)
+{
+        struct f *f = *state;
+        const char *const path = "small";
+        const struct oxl_restore_options options = { .source = "HEAD" };
+        struct oxl_restore_result restored;
+        struct oxl_sys table = oxl_sys_real;
+        char *small = place_path(f->place, "small");
+        assert_int_equal(unlink(small), 0);
+        meddling = f;
+        meddled = "small";
+        table.renameat2 = come_then_rename;
+        oxl_sys = &table;
+        int k = oxl_repo_restore(f->repo, &path, 1, &options, &restored, NULL);
+        oxl_sys = &oxl_sys_real;
+        assert_int_equal(k, 0);
+        assert_null(meddled);
+        assert_int_equal(restored.files, 0);
+        assert_true(file_is(f, "small", "the user's"));
+        free(small);
+}
+
+/* --- recovery without its list ------------------------------------------------------------------------------------------------ */
+
+static unsigned renames_left;
+
+static int rename_or_die(int fromfd, const char *from, int tofd, const char *to, unsigned flags)
+{
+        if (renames_left-- == 0)
+                (void)raise(SIGKILL);
+        return oxl_sys_real.renameat2(fromfd, from, tofd, to, flags);
+}
+
+/* By a process that is killed before its rename number @n, from 0. False: it came to the end. */
+static bool killed_switch(struct f *f, unsigned n)
+{
+        static struct oxl_sys table;
+        int status;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct oxl_repo *r;
+                struct oxl_switch_result result;
+                table = oxl_sys_real;
+                table.renameat2 = rename_or_die;
+                renames_left = n;
+                oxl_sys = &table;
+                if (oxl_repo_open(f->place, NULL, &r, NULL) == 0)
+                        (void)!oxl_repo_switch(r, "main", NULL, &result, NULL);
+                _exit(1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        return WIFSIGNALED(status);
+}
+
+static int pending(struct f *f)
+{
+        uint64_t n = 0;
+        open_repo(f);
+        assert_int_equal(oxl_repo_recover(f->repo, &n, NULL), 0);
+        return (int)n;
+}
+
+/* Killed before each rename; then every pack is gone, and with it the trees. HEAD agrees with the index. */
+static void what_recovery_cannot_read_goes_on_from_a_new_index_and_back_from_an_old_one(void **state)
+{
+        unsigned forward = 0, back = 0;
+        char command[512];
+        for (unsigned n = 0;; n++) {
+                struct f *f = *state;
+                if (!killed_switch(f, n))
+                        break;
+                size_t size_before, size_after;
+                snprintf(command, sizeof command, "cd %s/.oxen-lite/versions && chmod u+w packs && rm -f packs/*",
+                         f->place);
+                assert_int_equal(system(command), 0);
+                char *before = place_read(f->place, ".oxen-lite/index", &size_before);
+                assert_int_equal(pending(f), 1);
+                assert_int_equal(pending(f), 0);
+                char *after = place_read(f->place, ".oxen-lite/index", &size_after);
+                assert_true(size_before == size_after && memcmp(before, after, size_before) == 0);
+                free(before);
+                free(after);
+                if (on_branch(f, "main"))
+                        forward++;
+                else
+                        back++;
+                assert_true(forward == 0 || file_is(f, "third", "third of main"));
+                teardown(state);
+                setup(state);
+        }
+        assert_int_equal(forward, 1); /* between index and HEAD */
+        assert_true(back > 1);
+}
+
+/* The damage came after the dead process looked. */
+static void recovery_leaves_a_file_whose_blob_is_damaged_by_now(void **state)
+{
+        unsigned left = 0;
+        for (unsigned n = 0;; n++) {
+                struct f *f = *state;
+                if (!killed_switch(f, n))
+                        break;
+                bool old = file_is(f, "small", "small of topic");
+                lose_byte_of_small(f);
+                (void)pending(f);
+                assert_true(file_is(f, "small", old ? "small of topic" : "small of main"));
+                left += old && on_branch(f, "main");
+                teardown(state);
+                setup(state);
+        }
+        assert_true(left > 0);
+}
+
+int main(void)
+{
+        const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+                TEST(a_file_is_stored_again_before_it_goes_when_its_loose_blob_is_damaged),
+                TEST(a_file_is_stored_again_before_it_goes_when_its_loose_blob_is_lost),
+                TEST(a_file_is_stored_again_before_it_goes_when_its_record_in_a_pack_is_damaged),
+                TEST(a_blob_that_cannot_be_read_stops_it_before_anything_is_changed),
+                TEST(what_was_kept_of_changes_survives_gc_though_an_old_pack_had_it),
+                TEST(an_rm_that_fails_half_way_is_finished_by_recovery),
+                TEST(a_switch_that_fails_half_way_is_finished_by_recovery),
+                TEST(a_file_that_is_changed_while_its_replacement_is_written_stays),
+                TEST(a_file_that_comes_while_another_is_written_in_its_place_stays),
+                TEST(a_file_that_comes_just_before_the_rename_stays),
+                TEST(what_recovery_cannot_read_goes_on_from_a_new_index_and_back_from_an_old_one),
+                TEST(recovery_leaves_a_file_whose_blob_is_damaged_by_now),
+        };
+        return cmocka_run_group_tests(tests, NULL, NULL);
+}
