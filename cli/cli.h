@@ -172,6 +172,7 @@ struct cli {
         struct oxl_json *recovered; /* array; NULL: nothing was recovered */
         struct json_out js;
         struct progress progress;
+        char near[256];               /* the branch or tag that was probably meant; "" when none is */
         char usage[512];              /* what is wrong with the command line; "" when nothing is */
         int out_errno;                /* first failed write to stdout; 0: none */
         void (*after)(struct cli *c); /* once what was done is acknowledged and the reader has it; may be NULL */
@@ -213,6 +214,8 @@ int options_parse(struct cli *c, int argc, char **argv, struct oxl_error *err);
 /* The name nearest to @name when it is near enough, else NULL. @next walks the candidates from *pos = 0 to NULL. */
 typedef const char *candidate_fn(size_t *pos);
 const char *nearest(const char *name, candidate_fn *next);
+/* Takes @candidate for *ret (@size bytes) when it is nearer than *least; begin with *least 0. */
+void nearer(const char *name, const char *candidate, size_t *least, char *ret, size_t size);
 
 void help_short(void); /* on stderr: it comes with exit 2 */
 void help_command(struct cli *c, const struct command *k);

@@ -62,6 +62,8 @@ int cmd_commit(struct cli *c, int argc, char **argv, struct oxl_error *err)
         int r = message(c, &text, err);
         if (r < 0)
                 return r;
+        if (text[strspn(text, " \t\r\n")] == '\0')
+                return cli_usage(c, err, "commit needs a message, and this one is empty");
         r = cli_paths(c, argc, argv, false, &paths, err);
         if (r < 0)
                 return r;

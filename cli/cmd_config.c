@@ -248,6 +248,20 @@ static int run_editor(struct cli *c, const char *path, struct oxl_error *err)
         return 0;
 }
 
+/* What was typed was refused, not the file of the repository: keeps it, and says where. */
+static int refuse(struct cli *c, struct copy *copy, struct oxl_error *err)
+{
+        copy->keep = true;
+        errors_note(c, copy->path, "what you edited is kept here");
+        if (err->code == OXL_E_MALFORMED) {
+                cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+                oxl_error_move(&why, err);
+                return cli_usage(c, err, "'%s', which you edited, is not taken: %s; the settings are as they were",
+                                 copy->path, why.detail ? why.detail : "it is no JSON");
+        }
+        return -(int)err->code;
+}
+
 static int edit(struct cli *c, struct oxl_error *err)
 {
         cleanup_free char *before = NULL;
@@ -268,11 +282,8 @@ static int edit(struct cli *c, struct oxl_error *err)
         bool edited = !same || oxl_repo_config_state(c->repo) != OXL_CONFIG_SOUND;
         if (edited)
                 r = oxl_repo_config_replace(c->repo, after, n, err);
-        if (r < 0) {
-                copy.keep = true;
-                errors_note(c, copy.path, "what you edited is kept here");
-                return r;
-        }
+        if (r < 0)
+                return refuse(c, &copy, err);
         if (c->json) {
                 struct oxl_json *o = oxl_json_object();
                 oxl_json_set_bool(o, "edited", edited);

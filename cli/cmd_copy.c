@@ -72,7 +72,7 @@ int cmd_copy(struct cli *c, int argc, char **argv, struct oxl_error *err)
         (void)argc;
         int r = oxl_repo_copy(c->repo, argv[0], &options, &done, err);
         progress_erase(c);
-        if (r == 0 || done.head[0]) /* it got as far as having a repository there */
+        if (r == 0 || done.finished)
                 say(c, argv[0], &done, r == 0);
         return r;
 }

@@ -113,6 +113,7 @@ static int wait_for_bytes(const struct connection *k, struct oxl_error *err)
         sigemptyset(&stop);
         sigaddset(&stop, SIGINT);
         sigaddset(&stop, SIGTERM);
+        sigaddset(&stop, SIGHUP);
         (void)sigprocmask(SIG_BLOCK, &stop, &before);
         if (!atomic_load(&signals_cancel))
                 r = ppoll(&p, 1, k->watch ? NULL : &limit, &before);
@@ -545,8 +546,10 @@ static int find_verb(struct cli *c, int argc, char **argv, const struct verb **r
                 return cli_usage(c, err, "daemon %s needs a %s", v->name, v->member);
         if (argc - 1 > v->max)
                 return cli_usage(c, err, "unexpected argument '%s' for daemon %s", argv[v->max + 1], v->name);
-        if (cli_has(c, OPT_WATCH) && (strcmp(v->name, "status") != 0 || argc > 1))
-                return cli_usage(c, err, "--watch is for daemon status without PATH");
+        if (cli_has(c, OPT_WATCH) && strcmp(v->name, "status") != 0)
+                return cli_usage(c, err, "--watch is for daemon status");
+        if (cli_has(c, OPT_WATCH) && argc > 1)
+                return cli_usage(c, err, "daemon status --watch shows all repositories: leave '%s' out", argv[1]);
         if (cli_has(c, OPT_HTML) != (strcmp(v->name, "report") == 0))
                 return cli_usage(c, err, "daemon report needs --html FILE, and nothing else takes it");
         *ret = v;

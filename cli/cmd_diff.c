@@ -60,7 +60,13 @@ static int show(void *ctx, const struct oxl_difference_item *item, struct oxl_er
 
 int cmd_diff(struct cli *c, int argc, char **argv, struct oxl_error *err)
 {
+        bool staged = cli_has(c, OPT_STAGED) || cli_has(c, OPT_CACHED);
+
+        if (staged && argc > 1)
+                return cli_usage(c, err, "diff --staged takes one REV: what is staged is the other side");
         if (c->json)
                 json_rows(c, "differences");
+        if (staged)
+                return oxl_repo_differences_staged(c->repo, argc > 0 ? argv[0] : NULL, show, c, err);
         return oxl_repo_differences(c->repo, argc > 0 ? argv[0] : NULL, argc > 1 ? argv[1] : NULL, show, c, err);
 }

@@ -126,7 +126,7 @@ static void end_text(const struct gc *g, const struct oxl_gc_result *d)
                 out(c, " to trash %s", d->trash);
         say_count(c, g->dry_run ? "; would rewrite " : "; rewrote ", &d->rewritten, "pack");
         say_count(c, "; merged ", &d->merged, "pack");
-        say_count(c, "; kept ", &d->young, "file that is too young");
+        say_count(c, "; kept ", &d->young, "young file");
         out(c, "; %llu pack%s\n", (unsigned long long)d->packs_after, plural(d->packs_after));
         if (d->waits.files) {
                 out(c, "%s wait in trash: oxen-lite gc --empty-trash frees them", size_text(d->waits.bytes, size));

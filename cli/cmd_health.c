@@ -38,7 +38,7 @@ static int hear_finding(void *ctx, const struct oxl_health_finding *f, struct ox
                 return cli_go_on(c, err);
         }
         if (!h->findings) {
-                out(c, "Recorded, and not settled yet (oxen-lite fsck looks again, fsck --repair heals):\n");
+                out(c, "Recorded, and not settled yet (oxen-lite fsck --record looks again, fsck --repair heals):\n");
                 h->findings = true;
         }
         out(c, "  ");

@@ -15,6 +15,20 @@ static const char *when_text(int64_t time_ns, enum time_form form, char buf[TIME
         return time_text(form, seconds, zone, buf);
 }
 
+static struct oxl_json *kept_json(const struct oxl_operation_info *op)
+{
+        struct oxl_json *list = oxl_json_array();
+
+        for (size_t i = 0; i < op->n_kept; i++) {
+                struct oxl_json *o = oxl_json_object();
+                oxl_json_set_name(o, "path", op->kept[i].path, strlen(op->kept[i].path));
+                oxl_json_set_digest(o, "blob", &op->kept[i].id);
+                oxl_json_set_u64(o, "size", op->kept[i].size);
+                oxl_json_append(list, o);
+        }
+        return list;
+}
+
 static struct oxl_json *operation_json(const struct oxl_operation_info *op)
 {
         struct oxl_json *o = oxl_json_object();
@@ -28,7 +42,24 @@ static struct oxl_json *operation_json(const struct oxl_operation_info *op)
         oxl_json_set_string(o, "old", op->old_id);
         oxl_json_set_string(o, "new", op->new_id);
         oxl_json_set_bool(o, "undoable", op->undoable);
+        oxl_json_set(o, "kept", kept_json(op));
         return o;
+}
+
+enum { KEPT_MAX = 20 };
+
+static void out_kept(struct cli *c, const struct oxl_operation_info *op)
+{
+        char id[OXL_DIGEST_TEXT_MAX];
+
+        for (size_t i = 0; i < op->n_kept && i < KEPT_MAX; i++) {
+                oxl_digest_text(&op->kept[i].id, id);
+                out(c, "        kept ");
+                out_name(c, op->kept[i].path);
+                out(c, ": oxen-lite cat %s >FILE\n", id);
+        }
+        if (op->n_kept > KEPT_MAX)
+                out(c, "        and kept %zu more: oxen-lite --json op log\n", op->n_kept - KEPT_MAX);
 }
 
 static int show(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err)
@@ -50,6 +81,7 @@ static int show(void *ctx, const struct oxl_operation_info *op, struct oxl_error
         else if (op->ref)
                 out(c, "  (%s)", op->ref);
         out(c, "%s\n", op->undoable ? "" : "  [cannot be undone]");
+        out_kept(c, op);
         return cli_go_on(c, err);
 }
 
@@ -69,12 +101,13 @@ int cmd_op(struct cli *c, int argc, char **argv, struct oxl_error *err)
 
 int cmd_undo(struct cli *c, int argc, char **argv, struct oxl_error *err)
 {
+        const struct oxl_undo_options options = { .force = cli_has(c, OPT_FORCE) };
         struct oxl_undo_result done = { 0 };
         uint64_t id = 0;
 
         if (argc > 0 && (!cli_number(argv[0], INT64_MAX, &id) || id == 0))
                 return cli_usage(c, err, "'%s' is no number of an operation: see oxen-lite op log", argv[0]);
-        int r = oxl_repo_undo(c->repo, (int64_t)id, &done, err);
+        int r = oxl_repo_undo(c->repo, (int64_t)id, &options, &done, err);
         if (r < 0)
                 return r;
         if (c->json) {

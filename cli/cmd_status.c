@@ -22,7 +22,7 @@ struct status {
         struct cli *c;
         struct strings groups[GROUPS]; /* UNREADABLE: path, slug, message */
         struct oxl_error refused;      /* the first that the system refused */
-        bool any_staged;
+        bool any_staged, any_interrupted;
 };
 
 static void status_done(struct status *s)
@@ -185,6 +185,48 @@ static int show(struct status *s, enum group g, struct oxl_error *err)
         return r;
 }
 
+static int interrupted(void *ctx, const struct oxl_interrupted *i, struct oxl_error *err)
+{
+        struct status *s = ctx;
+        struct cli *c = s->c;
+
+        if (c->json) {
+                struct oxl_json *o = oxl_json_object();
+                oxl_json_set_i64(o, "intent", i->intent);
+                oxl_json_set_string(o, "verb", i->verb);
+                json_row(c, o);
+        } else {
+                if (!s->any_interrupted)
+                        head(c, "interrupted",
+                             "the next command that writes, or oxen-lite recover, finishes or undoes it");
+                out(c, "  ");
+                out_colour(c, COLOUR_BAD);
+                out(c, "%s, intent %lld", i->verb, (long long)i->intent);
+                out_colour(c, COLOUR_NONE);
+                out(c, "\n");
+        }
+        s->any_interrupted = true;
+        return cli_go_on(c, err);
+}
+
+/* A journal that cannot be read is told of, and no reason not to show what differs. */
+static int show_interrupted(struct status *s, struct oxl_error *err)
+{
+        cleanup(oxl_error_done) struct oxl_error why = OXL_ERROR_INIT;
+
+        if (s->c->json)
+                json_rows(s->c, "interrupted");
+        int r = oxl_repo_interrupted(s->c->repo, interrupted, s, &why);
+        json_rows_end(s->c);
+        if (r == 0)
+                return 0;
+        r = cli_go_on(s->c, err);
+        cleanup_free char *text = r == 0 ? errors_text(s->c, &why) : NULL;
+        if (text)
+                errors_note(s->c, NULL, text);
+        return r;
+}
+
 static void begin(struct cli *c, const struct oxl_head *h)
 {
         if (c->json) {
@@ -192,7 +234,6 @@ static void begin(struct cli *c, const struct oxl_head *h)
                 oxl_json_set_string(o, "branch", h->branch);
                 oxl_json_set_digest(o, "commit", &h->commit);
                 json_members(c, o);
-                json_rows(c, "staged");
                 return;
         }
         char id[OXL_DIGEST_TEXT_MAX];
@@ -214,11 +255,16 @@ int cmd_status(struct cli *c, int argc, char **argv, struct oxl_error *err)
         if (r < 0)
                 return r;
         begin(c, &h);
+        r = show_interrupted(&s, err);
+        if (r < 0)
+                return r;
+        if (c->json)
+                json_rows(c, "staged");
         r = oxl_repo_status(c->repo, collect, &s, err);
         if (r < 0)
                 return r;
         json_rows_end(c);
-        bool clean = c->json ? !c->js.has_row : !s.any_staged;
+        bool clean = !s.any_interrupted && (c->json ? !c->js.has_row : !s.any_staged);
         for (unsigned g = 0; g < GROUPS; g++) {
                 r = c->json ? show_json(&s, g, err) : show(&s, g, err);
                 if (r < 0)

@@ -87,9 +87,7 @@ static int show_item(void *ctx, const struct oxl_why_item *i, struct oxl_error *
                 out_name(c, *i->path ? i->path : "(the whole tree)");
                 out(c, "\n");
                 break;
-        case OXL_WHY_OPERATION:
-                out(c, "operation %lld (%s), which can be undone\n", (long long)i->number, i->name);
-                break;
+        case OXL_WHY_OPERATION: out(c, "operation %lld (%s) keeps it\n", (long long)i->number, i->name); break;
         case OXL_WHY_INTENT:
                 out(c, "open operation %lld (%s): oxen-lite recover\n", (long long)i->number, i->name);
                 break;

@@ -165,7 +165,34 @@ static void tiles(struct html *h, const struct oxl_json *row)
         html_tiles(h, false);
 }
 
-static void facts(struct html *h, const struct oxl_json *row)
+struct passes {
+        const struct oxl_json *list; /* NULL: none */
+        size_t pos;
+};
+
+static bool next_pass(void *ctx, struct html_pass *ret)
+{
+        struct passes *s = ctx;
+        const struct oxl_json *row = NULL;
+        const char *key = NULL;
+
+        if (!s->list || !oxl_json_member(s->list, &s->pos, &key, &row))
+                return false;
+        *ret = (struct html_pass){
+                .begin = words(row, "begin", "?"),
+                .ms = number(row, "ms"),
+                .files = number(row, "files"),
+                .bytes = number(row, "bytes"),
+                .findings = number(row, "findings"),
+                .unreadable = number(row, "unreadable"),
+                .scrub = strcmp(words(row, "by", ""), "oxen-lited") == 0,
+        };
+        (void)oxl_json_get_bool(row, "whole", &ret->whole);
+        (void)oxl_json_get_bool(row, "clean", &ret->clean);
+        return true;
+}
+
+static void facts(struct html *h, const struct oxl_json *row, const struct oxl_json *answer)
 {
         const struct oxl_json *contract = oxl_json_get(row, "contract"), *recoveries = oxl_json_get(row, "recoveries");
         char text[160];
@@ -186,6 +213,7 @@ static void facts(struct html *h, const struct oxl_json *row)
         html_fact(h, "Interrupted operations", text);
         html_fact(h, "Last error", words(row, "last_error", ""));
         html_add(h, "</dl>\n");
+        html_passes(h, next_pass, &(struct passes){ .list = answer ? oxl_json_get(answer, "passes") : NULL });
 }
 
 static void verdict(struct daemon_html *d, const struct oxl_json *row)
@@ -226,7 +254,7 @@ int daemon_html_add(struct daemon_html *d, const struct oxl_json *row, const str
                 html_add(h, "<h3>Stored bytes by their last verification</h3>\n");
                 r = map(h, row, err);
                 findings(h, answer, number(row, "findings"));
-                facts(h, row);
+                facts(h, row, answer);
         }
         html_add(h, "</section>\n");
         return r;

@@ -80,7 +80,12 @@ static const char *kept_text(const struct cli *c)
 
 static void print_next(const struct cli *c, const struct oxl_error *err)
 {
-        if (!c->usage[0])
+        if (err->code == OXL_E_FILE_WRITE && c->out_errno && err->os == c->out_errno)
+                (void)fputs("  next: the output is not complete: see where it goes, and whether there is room\n",
+                            stderr);
+        else if (c->near[0])
+                (void)fprintf(stderr, "  next: did you mean '%s'? See oxen-lite branch, and oxen-lite tag\n", c->near);
+        else if (!c->usage[0])
                 (void)fprintf(stderr, "  next: %s\n", oxl_error_next_step(err));
         else if (c->command)
                 (void)fprintf(stderr, "  next: see oxen-lite help %s\n", c->command->name);

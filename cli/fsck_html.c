@@ -132,7 +132,7 @@ static int hear_finding(void *ctx, const struct oxl_health_finding *x, struct ox
                 return 0;
         html_add(&s->recorded, "<tr><td><code>");
         html_text(&s->recorded, x->slug);
-        html_add(&s->recorded, "</code></td><td>");
+        html_add(&s->recorded, "</code></td><td class=\"path\">");
         html_text(&s->recorded, x->path);
         html_addf(&s->recorded, "</td><td>%.19s</td>", time_text(TIME_ISO, x->first_ns / 1000000000, 0, when));
         html_addf(&s->recorded, "<td>%.19s</td></tr>\n", time_text(TIME_ISO, x->last_ns / 1000000000, 0, when));
@@ -210,22 +210,50 @@ static void time_fact(struct html *h, const char *name, int64_t ns)
         html_fact(h, name, ns ? time_text(TIME_ISO, ns / 1000000000, 0, when) : "never");
 }
 
+struct passes {
+        const struct oxl_scrub_status *status;
+        size_t n;
+        char begin[TIME_TEXT];
+};
+
+static bool next_pass(void *ctx, struct html_pass *ret)
+{
+        struct passes *s = ctx;
+        const struct oxl_pass *p = s->n < OXL_PASSES_SHOWN ? &s->status->passes[s->n++] : NULL;
+
+        if (!p || !p->end_ns)
+                return false;
+        *ret = (struct html_pass){
+                .begin = time_text(TIME_ISO, p->begin_ns / 1000000000, 0, s->begin),
+                .ms = (uint64_t)(p->end_ns - p->begin_ns) / 1000000,
+                .files = p->files,
+                .bytes = p->bytes,
+                .findings = p->findings,
+                .unreadable = p->unreadable,
+                .whole = p->whole,
+                .clean = p->clean,
+                .scrub = p->scrub,
+        };
+        return true;
+}
+
 static void history(struct html *h, const struct seen *s, const struct oxl_scrub_status *now)
 {
         html_add(h, "<section>\n<h2>History</h2>\n<dl class=\"facts\">\n");
-        time_fact(h, "Last whole scrub pass", now->last_pass_ns);
-        time_fact(h, "Last clean scrub pass", now->last_clean_ns);
+        time_fact(h, "Last whole pass", now->last_pass_ns);
+        time_fact(h, "Last clean pass", now->last_clean_ns);
         time_fact(h, "Oldest verification", now->oldest_ns);
         html_add(h, "</dl>\n");
+        html_passes(h, next_pass, &(struct passes){ .status = now });
         html_days(h, &s->map);
         if (s->n_recorded) {
                 html_add(
                         h,
-                        "<h3>Recorded and not settled</h3>\n<table>\n<thead><tr><th scope=\"col\">Problem</th>"
+                        "<h3>Recorded and not settled</h3>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Problem</th>"
                         "<th scope=\"col\">File</th><th scope=\"col\">First seen</th><th scope=\"col\">Last seen</th></tr>"
                         "</thead>\n<tbody>\n");
                 html_append(h, &s->recorded);
-                html_add(h, "</tbody>\n</table>\n");
+                html_add(h, "</tbody>\n</table></div>\n");
         }
         html_add(h, "</section>\n");
 }

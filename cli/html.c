@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The text of a page: growing, escaping, writing. See html.h. */
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -91,6 +92,13 @@ int html_check_target(struct cli *c, const char *file, struct oxl_error *err)
 
         if (lstat(file, &st) == 0 && !S_ISREG(st.st_mode))
                 return cli_usage(c, err, "--html writes a file, and '%s' is something else", file);
+        cleanup_free char *folder = strdup(file);
+        char *slash = folder ? strrchr(folder, '/') : NULL;
+        if (!slash || slash == folder)
+                return 0;
+        *slash = '\0';
+        if (stat(folder, &st) < 0 && errno == ENOENT) /* a typing error, more likely than a wish */
+                return cli_usage(c, err, "--html: there is no folder '%s'", folder);
         return 0;
 }
 

@@ -50,6 +50,15 @@ void html_map(struct html *h, const struct health_map *m, const char *about);
 /* Bytes by the day of their last verification. */
 void html_days(struct html *h, const struct health_map *m);
 
+struct html_pass {
+        const char *begin; /* a time as text, of ours or from outside */
+        uint64_t ms, files, bytes, findings, unreadable;
+        bool whole, clean, scrub;
+};
+/* The last checks and scrubs; @pass is called until it returns false. Nothing when there is none. */
+typedef bool html_pass_fn(void *ctx, struct html_pass *ret);
+void html_passes(struct html *h, html_pass_fn *pass, void *ctx);
+
 struct html_finding {
         const char *severity, *slug, *message, *path; /* @message: template, %1 is the path; NULL: the path alone */
         const char *id, *verdict, *object, *expected, *actual, *detail, *cost, *remedy, *error;

@@ -244,6 +244,55 @@ void html_days(struct html *h, const struct health_map *m)
         html_addf(h, "%.10s</span></div></figure>\n", time_text(TIME_ISO, today * 86400, 0, when));
 }
 
+static void took(uint64_t ms, char *text, size_t size)
+{
+        uint64_t s = ms / 1000;
+
+        if (s < 60)
+                (void)snprintf(text, size, "%.1f s", (double)ms / 1000);
+        else if (s < 3600)
+                (void)snprintf(text, size, "%llu min %llu s", (unsigned long long)(s / 60),
+                               (unsigned long long)(s % 60));
+        else
+                (void)snprintf(text, size, "%llu h %llu min", (unsigned long long)(s / 3600),
+                               (unsigned long long)(s / 60 % 60));
+}
+
+static void pass_row(struct html *h, const struct html_pass *p)
+{
+        char size[SIZE_TEXT], time[48];
+
+        took(p->ms, time, sizeof time);
+        html_add(h, "<tr><td>");
+        html_text(h, p->begin);
+        html_addf(h, "</td><td class=\"n\">%s</td><td>%s</td><td class=\"n\">%llu</td><td class=\"n\">%s</td>", time,
+                  p->scrub ? "oxen-lited" : "fsck", (unsigned long long)p->files, size_text(p->bytes, size));
+        html_addf(h, "<td class=\"n\">%llu</td><td class=\"n\">%llu</td><td>%s</td></tr>\n",
+                  (unsigned long long)p->findings, (unsigned long long)p->unreadable,
+                  p->clean                      ? "whole, clean"
+                  : p->whole                    ? "whole"
+                  : p->findings + p->unreadable ? "a part"
+                                                : "a part, clean");
+}
+
+void html_passes(struct html *h, html_pass_fn *pass, void *ctx)
+{
+        struct html_pass p = { 0 };
+
+        if (!pass(ctx, &p))
+                return;
+        html_add(h,
+                 "<h3>Last passes</h3>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">Began</th>"
+                 "<th scope=\"col\" class=\"n\">Took</th><th scope=\"col\">By</th>"
+                 "<th scope=\"col\" class=\"n\">Files</th><th scope=\"col\" class=\"n\">Bytes</th>"
+                 "<th scope=\"col\" class=\"n\">Findings</th><th scope=\"col\" class=\"n\">Unreadable</th>"
+                 "<th scope=\"col\">Extent</th></tr></thead>\n<tbody>\n");
+        do
+                pass_row(h, &p);
+        while (pass(ctx, &p));
+        html_add(h, "</tbody>\n</table></div>\n");
+}
+
 /* --- findings ----------------------------------------------------------------------------------------------------------------- */
 
 static void message(struct html *h, const struct html_finding *f)

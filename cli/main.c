@@ -53,7 +53,12 @@ static const struct option_row copy_options[] = {
 static const struct option_row daemon_options[] = {
         { OPT_SOCKET, 0, "socket", "PATH", "the daemon's socket (default /run/oxen-lite/control)" },
         { OPT_HTML, 0, "html", "FILE", "report: the page to write" },
-        { OPT_WATCH, 0, "watch", NULL, "status: show it again at each change, until interrupted" },
+        { OPT_WATCH, 0, "watch", NULL, "status, of all repositories: show it again at each change, until interrupted" },
+        { 0 },
+};
+static const struct option_row diff_options[] = {
+        { OPT_STAGED, 0, "staged", NULL, "what is staged, against HEAD or REV" },
+        { OPT_CACHED, 0, "cached", NULL, "the same as --staged" },
         { 0 },
 };
 static const struct option_row fsck_options[] = {
@@ -93,6 +98,10 @@ static const struct option_row log_options[] = {
         { OPT_NUMBER, 'n', NULL, "N", "at most N commits" },
         { 0 },
 };
+static const struct option_row op_options[] = {
+        { OPT_NUMBER, 'n', NULL, "N", "at most N operations" },
+        { 0 },
+};
 static const struct option_row ls_options[] = {
         { OPT_RECURSIVE, 'r', "recursive", NULL, "folders below, too" },
         { 0 },
@@ -125,6 +134,10 @@ static const struct option_row switch_options[] = {
         { OPT_FORCE, 0, "force", NULL, "replace files with changes; each is stored as a blob first" },
         { 0 },
 };
+static const struct option_row undo_options[] = {
+        { OPT_FORCE, 0, "force", NULL, "replace files with changes; each is stored as a blob first" },
+        { 0 },
+};
 static const struct option_row tag_options[] = {
         { OPT_DELETE, 'd', "delete", NULL, "delete the tag NAME" },
         { 0 },
@@ -137,8 +150,9 @@ const struct command commands[] = {
           "NAME alone makes a branch at HEAD; oxen-lite switch NAME goes there. -d refuses a branch whose commits\n"
           "nothing else has; undo brings a deleted branch back.",
           "oxen-lite branch try-other-labels" },
-        { "cat", cmd_cat, COMMAND_REPO, 1, 1, NULL, "REV:PATH", "write a stored file to standard output",
-          "PATH counts from the root of the working tree; with a leading ./ from here. The content is verified first.",
+        { "cat", cmd_cat, COMMAND_REPO, 1, 1, NULL, "REV:PATH | ID", "write a stored file to standard output",
+          "PATH counts from the root of the working tree; with a leading ./ from here. ID: of a blob, as ls, op log and\n"
+          "messages name it; 8 digits or more. The content is verified first.",
           "oxen-lite cat HEAD~1:data/train.csv >old.csv" },
         { "commit", cmd_commit, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, -1, commit_options,
           "-m MSG [-a] [--allow-empty] [PATH...]", "record what is staged",
@@ -164,8 +178,10 @@ const struct command commands[] = {
           "scrub PATH: read everything now. limit RATE: cap for all, such as 50M; 0: as configured. reload: as SIGHUP.\n"
           "Changes are for root and the user that oxen-lited runs as.",
           "oxen-lite daemon status" },
-        { "diff", cmd_diff, COMMAND_REPO, 0, 2, NULL, "[REV [REV]]", "show which files differ, and their sizes",
+        { "diff", cmd_diff, COMMAND_REPO, 0, 2, diff_options, "[REV [REV]] | --staged [REV]",
+          "show which files differ, and their sizes",
           "Without REV: the working tree against what is staged. One REV: the working tree against that commit.\n"
+          "--staged: what the next commit changes.\n"
           "A added, D deleted, M modified, T another kind (file, symbolic link), X only the executable bit.",
           "oxen-lite diff HEAD~1 HEAD" },
         { "doctor", cmd_doctor, 0, 0, 1, NULL, "[DIR]", "say which promises hold on this file system",
@@ -203,17 +219,20 @@ const struct command commands[] = {
           "One argument that is a revision is taken as one; ./NAME is always a path.\n"
           "Columns: kind (f file, x executable, l symlink, d folder), bytes, id, path.",
           "oxen-lite ls -r HEAD data" },
-        { "op", cmd_op, COMMAND_REPO, 1, 1, log_options, "log [-n N]", "show what was done here, newest first",
-          "Each row has a number, which oxen-lite undo takes.", "oxen-lite op log -n 10" },
+        { "op", cmd_op, COMMAND_REPO, 1, 1, op_options, "log [-n N]", "show what was done here, newest first",
+          "Each row has a number, which oxen-lite undo takes. Below it: contents with changes that it kept, by the id that\n"
+          "oxen-lite cat takes, as long as gc.keep_days says.",
+          "oxen-lite op log -n 10" },
         { "recover", cmd_recover, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, 0, NULL, "",
           "finish or undo what was interrupted", "Every writing command does this first.", "oxen-lite recover" },
         { "restore", cmd_restore, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, -1, restore_options,
           "[--source REV] [--staged] [--force] [--to DIR] PATH...", "bring files back",
-          "Files that were changed are not overwritten without --force. With --to, no PATH means everything.",
+          "Files that were changed are not overwritten without --force. With --to, no PATH means everything, and a\n"
+          "repository that you may only read is enough.",
           "oxen-lite restore --source HEAD~1 data/train.csv" },
         { "rm", cmd_rm, COMMAND_REPO | COMMAND_WRITES, 1, -1, rm_options, "[--cached] PATH...",
           "remove files, and stage that",
-          "Everything tracked below a folder goes with it. What has changes is stored as a blob first.",
+          "Everything tracked below a folder goes with it. What has changes is stored as a blob first; undo brings it back.",
           "oxen-lite rm data/old.csv" },
         { "show", cmd_show, COMMAND_REPO | COMMAND_COMMON, 0, 1, show_options, "[--verify] [REV]",
           "show a commit and what it changed",
@@ -235,9 +254,11 @@ const struct command commands[] = {
           "oxen-lite switch -c try-other-labels" },
         { "tag", cmd_tag, COMMAND_REPO, 0, 2, tag_options, "[-d] [NAME [REV]]", "list, make or delete tags",
           "NAME alone names HEAD.", "oxen-lite tag v1.0" },
-        { "undo", cmd_undo, COMMAND_REPO | COMMAND_WRITES, 0, 1, NULL, "[ID]", "take an operation back",
-          "ID: from oxen-lite op log; without it the newest. HEAD, branches, tags and what is staged are then as before;\n"
-          "for rm and switch the files too. Files with changes are stored first. An undo can be undone.",
+        { "undo", cmd_undo, COMMAND_REPO | COMMAND_WRITES, 0, 1, undo_options, "[--force] [ID]",
+          "take an operation back",
+          "ID: from oxen-lite op log; without it the newest that moved HEAD, a branch, a tag or what is staged. These are\n"
+          "then as before; for rm and switch the files too, with the changes that they had. Refuses to lose changes made\n"
+          "since. An undo can be undone.",
           "oxen-lite undo" },
         { "version", cmd_version, 0, 0, 0, NULL, "", "show the version", NULL, "oxen-lite version" },
         { "why", cmd_why, COMMAND_REPO, 1, 1, NULL, "ID|PATH",
@@ -408,9 +429,35 @@ static int run(struct cli *c, struct oxl_error *err)
         return c->command->fn(c, c->n_args, c->args, err);
 }
 
+struct likeness {
+        struct cli *c;
+        const char *name;
+        size_t least;
+};
+
+static int compare_ref(void *ctx, const char *name, const struct oxl_digest *id, struct oxl_error *err)
+{
+        struct likeness *l = ctx;
+        const char *slash = strchr(strchr(name, '/') + 1, '/'); /* refs/heads/, refs/tags/ */
+
+        (void)id, (void)err;
+        nearer(l->name, slash + 1, &l->least, l->c->near, sizeof l->c->near);
+        return 0;
+}
+
+/* No branch or tag has the name that was given: one may be close to it. */
+static void find_near(struct cli *c, const struct oxl_error *err)
+{
+        struct likeness l = { .c = c, .name = err->path[0] };
+
+        if (c->repo && err->code == OXL_E_REF_NOT_FOUND && l.name)
+                (void)!oxl_repo_refs(c->repo, compare_ref, &l, NULL);
+}
+
 static int finish(struct cli *c, struct oxl_error *err)
 {
         progress_erase(c);
+        find_near(c, err);
         if (c->json)
                 json_end(c, err->code ? err : NULL);
         cleanup_error struct oxl_error flushed = OXL_ERROR_INIT;

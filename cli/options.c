@@ -108,6 +108,18 @@ const char *nearest(const char *name, candidate_fn *next)
         return best;
 }
 
+void nearer(const char *name, const char *candidate, size_t *least, char *ret, size_t size)
+{
+        size_t d = distance(name, candidate);
+
+        if (*least == 0)
+                *least = too_far(name);
+        if (d >= *least || strlen(candidate) >= size)
+                return;
+        *least = d > 0 ? d : 1;
+        memcpy(ret, candidate, strlen(candidate) + 1);
+}
+
 /* --- parsing --------------------------------------------------------------------------------------------------------- */
 
 struct scan {

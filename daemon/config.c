@@ -485,6 +485,8 @@ static void read_document(struct reading *r, const struct oxl_json *document)
                 return;
         read_rows(r, document, rows, r->config);
         r->config->scrub.contract.from = r->config->scrub.from;
+        const struct oxl_json *socket = oxl_json_get(document, "socket");
+        r->config->group_given = socket && oxl_json_get(socket, "group");
         list = oxl_json_get(document, "repositories");
         if (list)
                 read_repositories(r, list);

@@ -39,7 +39,8 @@ struct config {
         struct config_scrub scrub;
         bool sweep, recover;
         char *socket_path, *socket_group;
-        char *textfile; /* NULL: none */
+        bool group_given; /* else the default, which need not exist */
+        char *textfile;   /* NULL: none */
         char *state;
 };
 void config_done(struct config *c);

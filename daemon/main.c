@@ -6,6 +6,7 @@
  * end: STOPPING=1 -> no more clients -> workers asked to end, 20 s -> last textfile -> socket's name removed -> exit 0.
  */
 #include <getopt.h>
+#include <grp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,10 +113,22 @@ static int load(const char *path, struct config *ret)
         return EXIT_USAGE;
 }
 
+/* Not with the other errors: which groups there are changes without the file, and a service goes on without this one. */
+static int check_group(const char *path, const struct config *c)
+{
+        cleanup_free char *name = c->group_given && !getgrnam(c->socket_group) ? util_escape(c->socket_group) : NULL;
+        if (!name)
+                return EXIT_OK;
+        fprintf(stderr, "oxen-lited: %s: /socket/group: there is no group \"%s\"\n", path, name);
+        return EXIT_USAGE;
+}
+
 static int check(const char *path)
 {
         cleanup(config_done) struct config c = { 0 };
         int r = load(path, &c);
+        if (r == EXIT_OK)
+                r = check_group(path, &c);
         cleanup_free char *text =
                 r == EXIT_OK ? util_format("%s: no errors, %zu repositories\n", path, c.n_repositories) : NULL;
         return r == EXIT_OK ? print(text ? text : "no errors\n") : r;

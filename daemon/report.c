@@ -8,7 +8,7 @@
  *   temp       path, proof, removed, bytes, why, [error]
  *   swept      removed, kept (rows of proof, files, bytes), failed, unreadable
  *   recorded   id, slug, severity, path, detail     a finding of the ledger; `status` ends the list
- *   status     members of struct oxl_scrub_status
+ *   status     members of struct oxl_scrub_status; passes: rows of struct oxl_pass
  *   progress   members of struct oxl_scrub_progress
  *   finding    id, slug, severity, path, object, verdict, detail, repaired
  *   repaired   id, slug, path, verdict, source, detail
@@ -221,6 +221,34 @@ static void on_swept(struct line *l)
         }
 }
 
+static int64_t time_of(const struct oxl_json *json, const char *key)
+{
+        uint64_t n = number(json, key);
+        return n > INT64_MAX ? 0 : (int64_t)n;
+}
+
+static void take_passes(const struct oxl_json *list, struct oxl_scrub_status *s)
+{
+        const struct oxl_json *row = NULL;
+        const char *key = NULL;
+        size_t pos = 0;
+
+        for (size_t i = 0; list && i < ARRAY_LEN(s->passes) && oxl_json_member(list, &pos, &key, &row); i++) {
+                struct oxl_pass *p = &s->passes[i];
+                *p = (struct oxl_pass){
+                        .begin_ns = time_of(row, "begin"),
+                        .end_ns = time_of(row, "end"),
+                        .files = number(row, "files"),
+                        .bytes = number(row, "bytes"),
+                        .findings = number(row, "findings"),
+                        .unreadable = number(row, "unreadable"),
+                };
+                (void)oxl_json_get_bool(row, "whole", &p->whole);
+                (void)oxl_json_get_bool(row, "clean", &p->clean);
+                (void)oxl_json_get_bool(row, "scrub", &p->scrub);
+        }
+}
+
 static void on_status(struct line *l)
 {
         struct oxl_scrub_status s = { 0 };
@@ -253,10 +281,9 @@ static void on_status(struct line *l)
 
         for (size_t i = 0; i < ARRAY_LEN(unsigned_members); i++)
                 *unsigned_members[i].to = number(l->json, unsigned_members[i].key);
-        for (size_t i = 0; i < ARRAY_LEN(times); i++) {
-                uint64_t n = number(l->json, times[i].key);
-                *times[i].to = n > INT64_MAX ? 0 : (int64_t)n;
-        }
+        for (size_t i = 0; i < ARRAY_LEN(times); i++)
+                *times[i].to = time_of(l->json, times[i].key);
+        take_passes(oxl_json_get(l->json, "passes"), &s);
         s.met = flag(l, "met");
         for (size_t i = 0; i < ARRAY_LEN(s.by_age); i++) {
                 char key[16];

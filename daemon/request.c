@@ -115,14 +115,13 @@ int request_parse(const char *line, size_t n, struct request *ret, bool *ret_mal
 
 enum request_protocol request_protocol(const char *bytes, size_t n)
 {
-        static const char get[] = "GET ";
-        size_t length = sizeof get - 1;
+        size_t letters = 0;
 
-        if (n == 0)
-                return REQUEST_UNDECIDED;
-        if (memcmp(bytes, get, n < length ? n : length) != 0)
+        while (letters < n && letters <= REQUEST_METHOD_MAX && bytes[letters] >= 'A' && bytes[letters] <= 'Z')
+                letters++;
+        if (letters > REQUEST_METHOD_MAX || (letters < n && (letters == 0 || bytes[letters] != ' ')))
                 return REQUEST_JSON;
-        return n < length ? REQUEST_UNDECIDED : REQUEST_HTTP;
+        return letters < n ? REQUEST_HTTP : REQUEST_UNDECIDED;
 }
 
 size_t request_http_length(const char *bytes, size_t n)
@@ -149,8 +148,8 @@ enum request_page request_http_page(const char *bytes, size_t n)
         const char *path = bytes + 4, *end = bytes + n;
         size_t length = 0;
 
-        if (n < 4)
-                return REQUEST_PAGE_NONE;
+        if (n < 4 || memcmp(bytes, "GET ", 4) != 0)
+                return REQUEST_PAGE_METHOD;
         while (path + length < end && !memchr(" \t\r\n?", path[length], 5))
                 length++;
         for (size_t i = 0; i < ARRAY_LEN(pages); i++)

@@ -13,6 +13,7 @@
 #include <oxenlite/error.h>
 
 enum {
+        REQUEST_METHOD_MAX = 15,       /* letters of an HTTP method */
         REQUEST_BYTES_MAX = 64 * 1024, /* a line, or the head of an HTTP request */
 };
 
@@ -43,7 +44,7 @@ bool request_changes(enum request_do what);
 OXL_MUST_CHECK int request_parse(const char *line, size_t n, struct request *ret, bool *ret_malformed,
                                  struct oxl_error *err);
 
-/* What the first bytes of a connection say. */
+/* What the first bytes of a connection say: HTTP begins with capitals and a space (a method), JSON with neither. */
 enum request_protocol {
         REQUEST_UNDECIDED = 0, /* more bytes are needed */
         REQUEST_JSON,
@@ -54,7 +55,12 @@ enum request_protocol request_protocol(const char *bytes, size_t n);
 /* Is the head of an HTTP request complete? 0: not yet; else its length. */
 size_t request_http_length(const char *bytes, size_t n);
 
-enum request_page { REQUEST_PAGE_NONE = 0, REQUEST_PAGE_METRICS, REQUEST_PAGE_HEALTH };
+enum request_page {
+        REQUEST_PAGE_NONE = 0,
+        REQUEST_PAGE_METHOD, /* it is no GET */
+        REQUEST_PAGE_METRICS,
+        REQUEST_PAGE_HEALTH,
+};
 /* Which page the complete head @bytes asks for. */
 enum request_page request_http_page(const char *bytes, size_t n);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The control socket: JSON lines or one HTTP GET (docs/DAEMON.md, request.h).
+ * The control socket: JSON lines or one HTTP request (docs/DAEMON.md, request.h).
  *
  * Nobody waits for a client: reading and writing go through buffers of the event loop. A client gets its deadline when it connects and a
  * new one with each whole request or with its answer taken, however many single bytes it sends; one that watches has none, but is
@@ -315,31 +315,58 @@ static void take_line(struct client *c, const char *line, size_t n)
                 close_when_sent(c);
 }
 
+/* @body is taken. */
+static void send_http(struct client *c, const char *status, const char *type, struct evbuffer *body, bool head_only)
+{
+        struct evbuffer *out = bufferevent_get_output(c->io);
+
+        (void)evbuffer_add_printf(out, "HTTP/1.0 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n", status, type,
+                                  evbuffer_get_length(body));
+        (void)evbuffer_add_printf(out, "%sConnection: close\r\n\r\n",
+                                  strncmp(status, "405", 3) ? "" : "Allow: GET\r\n");
+        if (!head_only)
+                (void)evbuffer_add_buffer(out, body);
+        evbuffer_free(body);
+        close_when_sent(c);
+}
+
 static void answer_http(struct client *c, const char *head, size_t n)
 {
         static const struct {
-                const char *status, *type;
+                const char *status, *type, *text;
         } kinds[] = {
-                [REQUEST_PAGE_NONE] = { "404 Not Found", "text/plain; charset=utf-8" },
-                [REQUEST_PAGE_METRICS] = { "200 OK", "text/plain; version=0.0.4; charset=utf-8" },
-                [REQUEST_PAGE_HEALTH] = { "200 OK", "text/plain; charset=utf-8" },
+                [REQUEST_PAGE_NONE] = { "404 Not Found", "text/plain; charset=utf-8",
+                                        "only /metrics and /healthz are here\n" },
+                [REQUEST_PAGE_METHOD] = { "405 Method Not Allowed", "text/plain; charset=utf-8",
+                                          "only GET is answered\n" },
+                [REQUEST_PAGE_METRICS] = { "200 OK", "text/plain; version=0.0.4; charset=utf-8", "" },
+                [REQUEST_PAGE_HEALTH] = { "200 OK", "text/plain; charset=utf-8", "ok\n" },
         };
         enum request_page page = request_http_page(head, n);
-        struct evbuffer *body = evbuffer_new(), *out = bufferevent_get_output(c->io);
+        struct evbuffer *body = evbuffer_new();
 
-        close_when_sent(c);
-        if (!body)
+        if (!body) {
+                close_when_sent(c);
                 return;
+        }
         if (page == REQUEST_PAGE_METRICS)
                 metrics_write(c->server->daemon, body);
-        else
-                (void)evbuffer_add_printf(body, page == REQUEST_PAGE_HEALTH ? "ok\n"
-                                                                            : "only /metrics and /healthz are here\n");
-        (void)evbuffer_add_printf(out,
-                                  "HTTP/1.0 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
-                                  kinds[page].status, kinds[page].type, evbuffer_get_length(body));
-        (void)evbuffer_add_buffer(out, body);
-        evbuffer_free(body);
+        (void)evbuffer_add_printf(body, "%s", kinds[page].text);
+        send_http(c, kinds[page].status, kinds[page].type, body, n >= 5 && memcmp(head, "HEAD ", 5) == 0);
+}
+
+/* No end of it came within what is read of one request. */
+static void refuse_long(struct client *c)
+{
+        struct evbuffer *body = c->protocol == REQUEST_HTTP ? evbuffer_new() : NULL;
+
+        if (body) {
+                (void)evbuffer_add_printf(body, "the request is longer than 64 KiB\n");
+                send_http(c, "400 Bad Request", "text/plain; charset=utf-8", body, false);
+        } else {
+                answer_code(c, OXL_E_DAEMON_REQUEST, "request", "is longer than 64 KiB");
+                close_when_sent(c);
+        }
 }
 
 /* One request, if it is whole. false: nothing more to do now. */
@@ -349,7 +376,7 @@ static bool take_request(struct client *c)
         size_t n = evbuffer_get_length(in);
 
         if (c->protocol == REQUEST_UNDECIDED && n > 0) {
-                char first[4];
+                char first[REQUEST_METHOD_MAX + 1];
                 ssize_t got = evbuffer_copyout(in, first, sizeof first);
                 c->protocol = request_protocol(first, got > 0 ? (size_t)got : 0);
         }
@@ -381,7 +408,8 @@ static void go_on(struct client *c)
         }
         if (!c->ended)
                 (void)bufferevent_enable(c->io, EV_READ);
-        if (c->ended || evbuffer_get_length(bufferevent_get_input(c->io)) > 0)
+        /* A full input is announced in every turn of the loop; adding a timer that is due takes it out of this one, for ever. */
+        if ((c->ended || evbuffer_get_length(bufferevent_get_input(c->io)) > 0) && !evtimer_pending(c->turn, NULL))
                 (void)evtimer_add(c->turn, &now);
 }
 
@@ -400,8 +428,7 @@ static void on_turn(evutil_socket_t fd, short what, void *ctx)
                 if (unsent(c) == 0)
                         client_free(c);
         } else if (evbuffer_get_length(bufferevent_get_input(c->io)) >= REQUEST_BYTES_MAX) {
-                answer_code(c, OXL_E_DAEMON_REQUEST, "request", "is longer than 64 KiB");
-                close_when_sent(c);
+                refuse_long(c);
         }
 }
 
@@ -634,7 +661,8 @@ int server_begin(struct daemon *d, struct oxl_error *err)
         s->have_group = group != NULL;
         s->group = group ? group->gr_gid : 0;
         if (!group)
-                log_say(LOG_INFORM, "no group '%s': only root and this user may ask for status",
+                log_say(d->config.group_given ? LOG_WARN : LOG_INFORM,
+                        "/socket/group: there is no group '%s': only root and this user may ask for status",
                         d->config.socket_group);
         if (many)
                 return util_error(err, OXL_E_DAEMON_CONFIG, 0, "oxen-lited.socket",

@@ -210,6 +210,29 @@ struct oxl_json *status_document(struct daemon *d, struct repository *only)
         return json;
 }
 
+static struct oxl_json *passes(const struct oxl_scrub_status *s)
+{
+        struct oxl_json *list = oxl_json_array();
+
+        for (size_t i = 0; i < ARRAY_LEN(s->passes) && s->passes[i].end_ns; i++) {
+                const struct oxl_pass *p = &s->passes[i];
+                struct oxl_json *row = oxl_json_object();
+                oxl_json_set_string(row, "by", p->scrub ? "oxen-lited" : "fsck");
+                set_time(row, "begin", p->begin_ns);
+                set_time(row, "end", p->end_ns);
+                oxl_json_set_u64(row, "ms",
+                                 p->end_ns > p->begin_ns ? (uint64_t)(p->end_ns - p->begin_ns) / 1000000 : 0);
+                oxl_json_set_u64(row, "files", p->files);
+                oxl_json_set_u64(row, "bytes", p->bytes);
+                oxl_json_set_u64(row, "findings", p->findings);
+                oxl_json_set_u64(row, "unreadable", p->unreadable);
+                oxl_json_set_bool(row, "whole", p->whole);
+                oxl_json_set_bool(row, "clean", p->clean);
+                oxl_json_append(list, row);
+        }
+        return list;
+}
+
 struct oxl_json *status_findings(struct repository *r)
 {
         struct oxl_json *json = oxl_json_object(), *list = oxl_json_array();
@@ -232,5 +255,6 @@ struct oxl_json *status_findings(struct repository *r)
                 oxl_json_append(list, row);
         }
         oxl_json_set(json, "findings", list);
+        oxl_json_set(json, "passes", passes(&r->facts.status));
         return json;
 }

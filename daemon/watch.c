@@ -147,6 +147,8 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
                 look_in(r, LOOK_AGAIN_MS);
         } else {
                 r->looks = 0;
+                if (status_findings_open(r) > 0) /* it may have healed them; reading the ledger ends no writer */
+                        supervisor_want(r, JOB_MAINTAIN, false);
         }
 }
 

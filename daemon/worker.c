@@ -328,6 +328,27 @@ static struct oxl_scrub_target target_of(const struct work *w)
         return (struct oxl_scrub_target){ .path = w->path, .oxen = w->oxen, .state = w->state };
 }
 
+static struct oxl_json *passes(const struct oxl_scrub_status *s)
+{
+        struct oxl_json *list = oxl_json_array();
+
+        for (size_t i = 0; i < ARRAY_LEN(s->passes) && s->passes[i].end_ns; i++) {
+                const struct oxl_pass *p = &s->passes[i];
+                struct oxl_json *row = oxl_json_object();
+                oxl_json_set_i64(row, "begin", p->begin_ns);
+                oxl_json_set_i64(row, "end", p->end_ns);
+                oxl_json_set_u64(row, "files", p->files);
+                oxl_json_set_u64(row, "bytes", p->bytes);
+                oxl_json_set_u64(row, "findings", p->findings);
+                oxl_json_set_u64(row, "unreadable", p->unreadable);
+                oxl_json_set_bool(row, "whole", p->whole);
+                oxl_json_set_bool(row, "clean", p->clean);
+                oxl_json_set_bool(row, "scrub", p->scrub);
+                oxl_json_append(list, row);
+        }
+        return list;
+}
+
 static void say_status(const struct oxl_scrub_status *s)
 {
         struct oxl_json *json = event("status");
@@ -349,6 +370,7 @@ static void say_status(const struct oxl_scrub_status *s)
         oxl_json_set_i64(json, "last_clean", s->last_clean_ns);
         oxl_json_set_i64(json, "due", s->due_ns);
         oxl_json_set_bool(json, "met", s->met);
+        oxl_json_set(json, "passes", passes(s));
         for (size_t i = 0; i < ARRAY_LEN(s->by_age); i++) {
                 char key[16];
                 (void)snprintf(key, sizeof key, "age_%zu", i);

@@ -56,8 +56,27 @@ const char *oxl_error_next(enum oxl_code code)
         return row_of(code)->next;
 }
 
+/* What the system refused decides what helps, but where the row says more than to look there. */
+static const char *next_for_os(const struct oxl_error *err)
+{
+        if (err->code == OXL_E_DIR_SYNC || err->code == OXL_E_DAEMON_ABSENT || err->code == OXL_E_DOCTOR_PROBE)
+                return NULL;
+        if (err->os == ENOSPC)
+                return "the disk is full: free space there, then run the command again";
+        if (err->os == EDQUOT)
+                return "your quota there is used up: free space, or ask for more, then run the command again";
+        if (err->os == EROFS)
+                return "the file system is mounted read-only: mount it writable, or work in another place";
+        if (err->os == EACCES)
+                return "you lack the permission: see owner and mode of it and of the folders above, then run the command again";
+        return NULL;
+}
+
 const char *oxl_error_next_step(const struct oxl_error *err)
 {
+        const char *next = next_for_os(err);
+        if (next)
+                return next;
         if (err->os == EMFILE)
                 return "raise the limit of open files (ulimit -n), then run the command again";
         if (err->os == ENFILE)

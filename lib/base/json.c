@@ -323,7 +323,7 @@ int oxl_json_print(const struct oxl_json *j, char **ret, struct oxl_error *err)
 
 /* --- scanning --------------------------------------------------------------------------------------------------- */
 
-/* Each step moves @at behind what it read, or sets @why and returns false. */
+/* Each step moves @at behind what it read, or sets @why, leaves @at where it was wrong, and returns false. */
 struct scanner {
         const char *at, *end;
         const char *why;
@@ -331,7 +331,7 @@ struct scanner {
 
 static bool refuse(struct scanner *s, const char *why)
 {
-        s->why = why;
+        s->why = s->at < s->end ? why : "it ends too early";
         return false;
 }
 
@@ -346,11 +346,11 @@ static void skip_space(struct scanner *s)
                 s->at++;
 }
 
-static bool scan_word(struct scanner *s, const char *word)
+static bool scan_word(struct scanner *s, const char *word, const char *why)
 {
         size_t n = strlen(word);
         if ((size_t)(s->end - s->at) < n || memcmp(s->at, word, n) != 0)
-                return refuse(s, "it is not JSON");
+                return refuse(s, why);
         s->at += n;
         return true;
 }
@@ -370,8 +370,12 @@ static bool scan_number(struct scanner *s)
                 s->at++;
         bool zero = peek(s) == '0';
         size_t digits = scan_digits(s);
-        if (digits == 0 || (zero && digits > 1))
-                return refuse(s, "it has a number that is not JSON");
+        if (digits == 0)
+                return refuse(s, s->at == start ? "a value is missing" : "it has a number that is not JSON");
+        if (zero && digits > 1) {
+                s->at = start;
+                return refuse(s, "it has a number that begins with 0");
+        }
         if (peek(s) == '.') {
                 s->at++;
                 if (scan_digits(s) == 0)
@@ -384,7 +388,10 @@ static bool scan_number(struct scanner *s)
                 if (scan_digits(s) == 0)
                         return refuse(s, "it has a number that is not JSON");
         }
-        return s->at - start <= NUMBER_MAX || refuse(s, "it has a number that is too long");
+        if (s->at - start <= NUMBER_MAX)
+                return true;
+        s->at = start;
+        return refuse(s, "it has a number that is too long");
 }
 
 /* Four hexadecimal digits, of either case. -1: not there. */
@@ -409,8 +416,8 @@ static bool scan_escaped_character(struct scanner *s)
                 return refuse(s, "it has an escape that is no character");
         if (v < 0xd800 || v > 0xdbff)
                 return true;
-        if (!scan_word(s, "\\u"))
-                return refuse(s, "it has half a surrogate pair");
+        if (!scan_word(s, "\\u", "it has half a surrogate pair"))
+                return false;
         int low = scan_unit(s);
         return (low >= 0xdc00 && low <= 0xdfff) || refuse(s, "it has half a surrogate pair");
 }
@@ -418,7 +425,7 @@ static bool scan_escaped_character(struct scanner *s)
 static bool scan_string(struct scanner *s)
 {
         if (peek(s) != '"')
-                return refuse(s, "it is not JSON");
+                return refuse(s, "a key in double quotes is missing");
         for (s->at++; peek(s) != '"';) {
                 unsigned char c = (unsigned char)peek(s);
                 if (c < 0x20)
@@ -441,9 +448,9 @@ static bool scan_scalar(struct scanner *s)
 {
         switch (peek(s)) {
         case '"': return scan_string(s);
-        case 't': return scan_word(s, "true");
-        case 'f': return scan_word(s, "false");
-        case 'n': return scan_word(s, "null");
+        case 't': return scan_word(s, "true", "a value is missing");
+        case 'f': return scan_word(s, "false", "a value is missing");
+        case 'n': return scan_word(s, "null", "a value is missing");
         default: return scan_number(s);
         }
 }
@@ -454,7 +461,7 @@ static bool scan_key(struct scanner *s)
         if (!scan_string(s))
                 return false;
         skip_space(s);
-        return scan_word(s, ":");
+        return scan_word(s, ":", "a colon is missing");
 }
 
 /* Opens the container at @s->at. *ret_open: it has members, the first of which (behind its key) is next. */
@@ -499,7 +506,9 @@ static bool scan_document(struct scanner *s)
                 }
                 if (depth == 0)
                         return s->at == s->end || refuse(s, "something follows the document");
-                if (!scan_word(s, ","))
+                if (!scan_word(s, ",",
+                               closers[depth - 1] == '}' ? "a comma or the end of the object is missing"
+                                                         : "a comma or the end of the list is missing"))
                         return false;
                 if (closers[depth - 1] == '}' && !scan_key(s))
                         return false;
@@ -550,13 +559,43 @@ static void delete_node(cJSON **node)
         cJSON_Delete(*node);
 }
 
+static const char *first_no_text(const char *text, size_t n)
+{
+        size_t i = 0;
+        for (size_t step; i < n && (step = character_len(text + i, n - i)) > 0; i += step)
+                ;
+        return text + i;
+}
+
+static bool is_blank(const char *text, const char *end)
+{
+        struct scanner s = { text, end, NULL };
+        skip_space(&s);
+        return s.at == end;
+}
+
+/* Columns count characters, so that they are an editor's. Nothing before @at is not UTF-8. */
+static int refuse_at(const char *text, const char *at, const char *why, const char *name, struct oxl_error *err)
+{
+        unsigned long line = 1, column = 1;
+        char where[160];
+        for (const char *p = text; p < at; p++) {
+                line += *p == '\n';
+                column = *p == '\n' ? 1 : column + ((*p & 0xc0) != 0x80);
+        }
+        snprintf(where, sizeof where, "line %lu, column %lu: %s", line, column, why);
+        return OXL_FAIL_WHY(err, MALFORMED, name, where);
+}
+
 int oxl_json_parse(const char *text, size_t n, const char *name, struct oxl_json **ret, struct oxl_error *err)
 {
         if (!is_text(text, n))
-                return OXL_FAIL_WHY(err, MALFORMED, name, "it is not UTF-8 text");
+                return refuse_at(text, first_no_text(text, n), "it is not UTF-8 text", name, err);
         struct scanner s = { text, text + n, NULL };
+        if (is_blank(text, s.end))
+                return OXL_FAIL_WHY(err, MALFORMED, name, "it is empty");
         if (!scan_document(&s))
-                return OXL_FAIL_WHY(err, MALFORMED, name, s.why);
+                return refuse_at(text, s.at, s.why, name, err);
         const char *end = NULL;
         cleanup(delete_node) cJSON *tree = cJSON_ParseWithLengthOpts(text, n, &end, false);
         if (!tree)

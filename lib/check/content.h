@@ -114,6 +114,7 @@ struct oxl_ledger {
         struct oxl_owner *owner;            /* recording */
         struct oxl_journal *journal;        /* recording */
         struct oxl_ledger_pending *pending; /* owned; recording */
+        struct oxl_passes passes;
 };
 
 /* Which part of the check is wanted? */
@@ -131,9 +132,9 @@ void oxl_ledger_begin(struct oxl_check *c);
 void oxl_ledger_verified(struct oxl_check *c, const struct oxl_unit *u, uint64_t size, bool medium,
                          const char *verdict);
 void oxl_ledger_finding(struct oxl_check *c, const struct oxl_finding *f);
-/* Writes what is pending; @finished: all passes ran, so that what was not found again is settled. */
 /* Writes what waits for longer than a few seconds. Main thread. */
 void oxl_ledger_tick(struct oxl_check *c);
+/* Writes what is pending, and the pass; @finished: all passes ran, so that what was not found again is settled. */
 void oxl_ledger_end(struct oxl_check *c, bool finished);
 void oxl_ledger_done(struct oxl_ledger *l);
 

@@ -99,7 +99,8 @@ static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_erro
                 .good = strcmp(row->verdict, "good") == 0,
         };
         if (!parse_path(c, row->path, &e.loose, &id)) {
-                take_fact(c, row);
+                if (!oxl_passes_take(&l->passes, row))
+                        take_fact(c, row);
                 return 0;
         }
         memcpy(e.id, id.bytes, sizeof e.id);
@@ -120,6 +121,7 @@ int oxl_ledger_read(struct oxl_check *c, struct oxl_journal *j, struct oxl_error
         struct oxl_check_facts *f = c->limits.hooks ? c->limits.hooks->facts : NULL;
         int r = 0;
         c->ledger.n = 0;
+        c->ledger.passes = (struct oxl_passes){ 0 };
         if (f) {
                 f->findings = f->open_intents = 0;
                 f->pass_ns = f->clean_ns = 0;
@@ -128,7 +130,11 @@ int oxl_ledger_read(struct oxl_check *c, struct oxl_journal *j, struct oxl_error
                 if (r == 0)
                         r = oxl_journal_open_intents(j, count_intent, f, err);
         }
-        return r < 0 ? r : oxl_journal_ledger(j, take_row, c, err);
+        if (r == 0)
+                r = oxl_journal_ledger(j, take_row, c, err);
+        if (r == 0 && f)
+                memcpy(f->passes, c->ledger.passes.shown, sizeof f->passes);
+        return r;
 }
 
 static int compare_entries(const void *a, const void *b)
@@ -353,28 +359,64 @@ static int forget_gone(struct oxl_check *c, struct oxl_error *err)
                        : oxl_journal_record(l->journal, &(struct oxl_ledger_change){ .gone = gone, .n_gone = n }, err);
 }
 
-/* Findings, and what could not be read, were counted by the check. */
-static int mark_pass(struct oxl_check *c, struct oxl_error *err)
+/* Of the scrub's pass that this check ends, or of this check alone. Findings, and what could not be read, were counted by it. */
+static struct oxl_pass pass_of(const struct oxl_check *c, bool whole)
 {
         const struct oxl_check_result *done = &c->result;
-        int64_t now = oxl_check_clock(CLOCK_REALTIME);
-        const struct oxl_ledger_row rows[] = {
-                { .path = OXL_LEDGER_PASS, .verified_ns = now, .verdict = "good" },
-                { .path = OXL_LEDGER_CLEAN, .verified_ns = now, .verdict = "good" },
+        const struct oxl_check_hooks *h = c->limits.hooks;
+        struct oxl_pass p = {
+                .begin_ns = h && h->pass_begin_ns ? h->pass_begin_ns : c->ledger.now_ns,
+                .end_ns = oxl_check_clock(CLOCK_REALTIME),
+                .files = done->extent.read_files,
+                .bytes = done->extent.read_bytes,
+                .findings = done->findings,
+                .unreadable = done->unreadable,
+                .whole = whole,
+                .clean = whole && done->findings == 0 && done->unreadable == 0,
+                .scrub = h != NULL,
         };
-        bool clean = done->findings == 0 && done->unreadable == 0;
-        const struct oxl_ledger_change change = { .rows = rows, .n_rows = clean ? 2 : 1 };
+        for (size_t i = 0; h && h->pass_files > 0 && i < c->units.n; i++) {
+                const struct oxl_unit *u = &c->units.at[i];
+                if (u->must && u->damaged_ns > 0 && p.files > 0 && p.bytes >= u->size) { /* counted in pass_files */
+                        p.files--;
+                        p.bytes -= u->size;
+                }
+        }
+        p.files += h ? h->pass_files : 0;
+        p.bytes += h ? h->pass_bytes : 0;
+        return p;
+}
+
+/* A whole one counts for "last pass" and, when nothing was wrong, "last clean pass"; each is in the history. */
+static int mark_pass(struct oxl_check *c, bool whole, struct oxl_error *err)
+{
+        const struct oxl_pass pass = pass_of(c, whole);
+        struct oxl_pass_texts texts;
+        const struct oxl_ledger_row rows[] = {
+                oxl_passes_row(&c->ledger.passes, &pass, &texts),
+                { .path = OXL_LEDGER_PASS, .verified_ns = pass.end_ns, .verdict = "good" },
+                { .path = OXL_LEDGER_CLEAN, .verified_ns = pass.end_ns, .verdict = "good" },
+        };
+        const struct oxl_ledger_change change = { .rows = rows, .n_rows = pass.clean ? 3 : pass.whole ? 2 : 1 };
         return oxl_journal_record(c->ledger.journal, &change, err);
+}
+
+/* Was everything verified? What a scrub's check leaves out, its pass has read before. */
+static bool is_whole(const struct oxl_check *c)
+{
+        const struct oxl_check_hooks *h = c->limits.hooks;
+        return c->units.complete && (h ? h->mark : c->result.extent.complete);
 }
 
 static int finish(struct oxl_check *c, bool finished, struct oxl_error *err)
 {
         int r = finished && c->units.complete ? forget_gone(c, err) : 0;
-        bool all = finished && !c->limits.quick && oxl_check_part(c) == OXL_CHECK_ALL;
+        bool every_pass = finished && oxl_check_part(c) == OXL_CHECK_ALL;
+        bool all = every_pass && !c->limits.quick;
         if (r == 0)
                 r = write_pending(c, NULL, 0, all ? c->ledger.now_ns : 0, err);
-        if (r == 0 && all && c->units.complete && c->limits.hooks && c->limits.hooks->mark)
-                r = mark_pass(c, err);
+        if (r == 0 && (every_pass || !finished)) /* a scrub that read its content goes on with the rest */
+                r = mark_pass(c, all && is_whole(c), err);
         return r < 0 ? r : oxl_journal_checkpoint(c->ledger.journal, OXL_WAL_LOW_BYTES, err);
 }
 

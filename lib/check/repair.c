@@ -28,9 +28,10 @@ static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
         return r < 0 || p->quiet || !p->finding ? r : p->finding(p->ctx, f, err);
 }
 
-static int check(struct oxl_repair *p, struct oxl_check_result *ret, struct oxl_error *err)
+/* @record: after a change, so that the ledger does not go on telling what was healed. */
+static int check(struct oxl_repair *p, bool record, struct oxl_check_result *ret, struct oxl_error *err)
 {
-        const struct oxl_check_options whole = { .hooks = p->how->hooks };
+        const struct oxl_check_options whole = { .record = record, .hooks = p->how->hooks };
         oxl_repair_forget(p);
         return oxl_check_run(p->start, p->options, &whole, hear, p, ret, err);
 }
@@ -266,7 +267,7 @@ static int run_rounds(struct oxl_repair *p, struct oxl_error *err)
                 bool again = p->progress > 0 && !p->how->plan;
                 bool changed = p->progress > 0;
                 if (changed)
-                        r = check(p, &p->result.after, err);
+                        r = check(p, true, &p->result.after, err);
                 if (r < 0)
                         return r;
                 if (!again)
@@ -304,7 +305,7 @@ int oxl_repair_run(const char *start, const struct oxl_repo_options *repo_option
         oxl_digest_setup();
         int r = oxl_check_open_root(start, p.options, &p.root, &p.root_fd, err);
         if (r == 0)
-                r = check(&p, &p.result.before, err);
+                r = check(&p, false, &p.result.before, err);
         if (r == 0)
                 r = decide(&p, err);
         if (r == 0)

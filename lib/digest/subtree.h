@@ -16,7 +16,7 @@
 
 #include "digest/digest.h"
 
-#define OXL_SUBTREE_BYTES (256u << 10)
+#define OXL_SUBTREE_BYTES (512u << 10)
 #define OXL_SUBTREE_CV_BYTES 32
 
 /* Is @h fresh, and BLAKE3 without a key, and does the library's tree prove to be the one we join here? Costs microseconds. */

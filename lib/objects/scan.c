@@ -15,8 +15,7 @@
 #include "os/crew.h"
 #include "os/fdio.h"
 
-/* Below SPLIT_FROM bytes threads cost more than they bring. SLOTS pieces are in memory at most. */
-enum { SPLIT_FROM = 16 << 20, SLOTS = 8 };
+enum { SLOTS = 8 }; /* so many pieces and the one held back are in memory at most */
 
 struct scan {
         int fd;
@@ -112,9 +111,13 @@ struct piece {
 struct split {
         struct scan *s;
         struct oxl_crew *crew;
-        uint8_t *room; /* owned; of all pieces */
+        uint8_t *room; /* owned; of all pieces and the one held back */
         struct piece pieces[SLOTS];
         uint64_t next, count;
+        /* The last piece is held back: should it turn out to be the end of a file that was cut short, its bytes are hashed,
+         * since the end of a content is no subtree. */
+        struct piece held;
+        bool holding;
 };
 
 static void split_done(struct split *p)
@@ -141,6 +144,21 @@ static void read_piece(void *ctx, size_t slot)
                 oxl_subtree_hash(it->bytes, it->number, it->cv);
 }
 
+/* Of @n > 0 bytes: something follows on what was held. A piece that is held changes its room with the slot. */
+static void hash_piece(struct split *p, struct piece *it, size_t n)
+{
+        if (p->holding)
+                oxl_hasher_add_subtree(p->s->h, p->held.cv);
+        p->holding = n == OXL_SUBTREE_BYTES && !is_last(p, it);
+        if (p->holding) {
+                struct piece free_one = p->held;
+                p->held = *it;
+                it->bytes = free_one.bytes;
+        } else {
+                oxl_hasher_update(p->s->h, it->bytes, n);
+        }
+}
+
 static int use_piece(struct split *p, struct piece *it, struct oxl_error *err)
 {
         struct scan *s = p->s;
@@ -151,12 +169,11 @@ static int use_piece(struct split *p, struct piece *it, struct oxl_error *err)
                 return OXL_FAIL_OS(err, FILE_READ, s->name);
         /* One that has grown is read up to the size that fstat gave, as without a crew. */
         size_t n = (uint64_t)it->got < s->size - s->at ? (size_t)it->got : (size_t)(s->size - s->at);
-        if (n == OXL_SUBTREE_BYTES && !is_last(p, it))
-                oxl_hasher_add_subtree(s->h, it->cv);
-        else
-                oxl_hasher_update(s->h, it->bytes, n);
+        if (n == 0)
+                return SCAN_CUT_SHORT;
+        hash_piece(p, it, n);
         s->at += n;
-        int r = s->sink && n > 0 ? s->sink(s->ctx, it->bytes, n, err) : 0;
+        int r = s->sink ? s->sink(s->ctx, p->holding ? p->held.bytes : it->bytes, n, err) : 0;
         if (r < 0)
                 return r;
         return n < OXL_SUBTREE_BYTES && s->at < s->size ? SCAN_CUT_SHORT : 0;
@@ -165,26 +182,31 @@ static int use_piece(struct split *p, struct piece *it, struct oxl_error *err)
 /* May the digest be put together from subtrees, and is there anybody to do it? */
 static bool may_split(const struct scan *s)
 {
-        return s->size >= SPLIT_FROM && s->h && (!s->source || s->source->shared) && oxl_crew_default() > 0 &&
+        return s->size >= OXL_SCAN_SPLIT_BYTES && s->h && (!s->source || s->source->shared) && oxl_crew_default() > 0 &&
                oxl_hasher_splits(s->h);
 }
 
 static int scan_split(struct scan *s, struct oxl_error *err)
 {
         cleanup(split_done) struct split p = { .s = s, .count = (s->size + OXL_SUBTREE_BYTES - 1) / OXL_SUBTREE_BYTES };
-        p.room = malloc((size_t)SLOTS * OXL_SUBTREE_BYTES);
+        p.room = malloc((size_t)(SLOTS + 1) * OXL_SUBTREE_BYTES);
         if (!p.room)
                 return OXL_FAIL_PLAIN(err, NOMEM);
+        for (size_t i = 0; i < SLOTS; i++)
+                p.pieces[i].bytes = p.room + i * OXL_SUBTREE_BYTES;
+        p.held.bytes = p.room + (size_t)SLOTS * OXL_SUBTREE_BYTES;
         int r = oxl_crew_new(oxl_crew_default(), SLOTS, read_piece, &p, &p.crew, err);
         while (r == 0 && (p.next < p.count || oxl_crew_busy(p.crew))) {
                 if (p.next == p.count || oxl_crew_full(p.crew)) {
                         r = use_piece(&p, &p.pieces[oxl_crew_take(p.crew)], err);
                         continue;
                 }
-                size_t slot = oxl_crew_slot(p.crew);
-                p.pieces[slot] = (struct piece){ .bytes = p.room + slot * OXL_SUBTREE_BYTES, .number = p.next++ };
+                struct piece *it = &p.pieces[oxl_crew_slot(p.crew)];
+                *it = (struct piece){ .bytes = it->bytes, .number = p.next++ };
                 oxl_crew_submit(p.crew);
         }
+        if (r >= 0 && p.holding)
+                oxl_hasher_update(s->h, p.held.bytes, OXL_SUBTREE_BYTES);
         return r;
 }
 

@@ -97,7 +97,9 @@ static int add_item(struct adding *a, struct oxl_walk *w, const struct oxl_walk_
                 return ignored < 0 ? ignored : 0;
         if (S_ISDIR(item->st.st_mode)) {
                 if (item->done && item->empty)
-                        oxl_repo_notice(c->repo, item->path, "not stored: the folder holds nothing that can be stored");
+                        oxl_repo_notice(
+                                c->repo, item->path,
+                                "not stored: the folder holds nothing that can be stored, or only what is ignored");
                 return 0;
         }
         if (oxl_worktree_kind(&item->st, &what) == OXL_ENTRY_NONE) {

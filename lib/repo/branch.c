@@ -43,7 +43,9 @@ static int create_locked(struct oxl_repo *r, const char *prefix, const char *nam
                          struct oxl_digest *ret, struct oxl_error *err)
 {
         cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
-        int k = full_name(prefix, name, &m.ref, err);
+        int k = oxl_ref_new_name_check(name, err);
+        if (k >= 0)
+                k = full_name(prefix, name, &m.ref, err);
         if (k >= 0)
                 k = oxl_repo_resolve(r, rev ? rev : "HEAD", &m.ref_new, err);
         if (k >= 0)

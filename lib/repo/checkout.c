@@ -48,30 +48,53 @@ static int begin_put(struct oxl_checkout *c, struct oxl_error *err)
         int k = oxl_put_begin(c->objects, &c->put, err);
         if (k >= 0)
                 oxl_put_set_fresh(
-                        c->put); /* nothing but the notice names it: it must not be as old as a copy that is there */
+                        c->put); /* only an operation names it: it must not be as old as a copy that is there */
         return k;
 }
 
 /* @why: what is said about it. */
-static int store(struct oxl_checkout *c, const char *path, const char *what, const char *why, struct oxl_error *err)
+static int store(struct oxl_checkout *c, const char *path, const char *what, const char *why,
+                 struct oxl_state *ret_kept, struct oxl_error *err)
 {
         struct oxl_index_entry kept;
-        char text[128 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
+        char text[160 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
         int k = begin_put(c, err);
         if (k >= 0)
                 k = oxl_destination_store(&c->dest, c->put, path, &kept, err);
         if (k < 0)
                 return k;
         oxl_digest_text(&kept.id, id);
-        snprintf(text, sizeof text, "%s; %s as blob %s", what, why, id);
+        snprintf(text, sizeof text, "%s; %s as blob: oxen-lite cat %s >FILE", what, why, id);
         oxl_repo_notice(c->repo, path, text);
         c->kept++;
+        *ret_kept = oxl_state_of(&kept);
         return 0;
 }
 
-int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err)
+int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_state *ret_kept,
+                      struct oxl_error *err)
 {
-        return store(c, path, what, "what it was is kept", err);
+        return store(c, path, what, "what it was is kept", ret_kept, err);
+}
+
+int oxl_checkout_verify(struct oxl_checkout *c, const struct oxl_tree_item *item, struct oxl_error *ret_damage,
+                        struct oxl_error *err)
+{
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = oxl_objects_stream(c->objects, &item->id, NULL, NULL, c->repo->options.cancel, &why);
+        c->secured++;
+        c->secured_bytes += item->size;
+        oxl_repo_progress(c->repo, "verifying", c->secured, 0, c->secured_bytes, 0);
+        if (k >= 0)
+                return 0;
+        if (k != -OXL_E_OBJECT_MISSING && k != -OXL_E_OBJECT_CORRUPT) {
+                oxl_error_move(err, &why);
+                return k;
+        }
+        oxl_repo_notice(c->repo, item->path, "cannot be written: its content is damaged or missing in the store");
+        if (ret_damage->code == 0)
+                oxl_error_move(ret_damage, &why);
+        return 1;
 }
 
 int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err)
@@ -88,12 +111,14 @@ int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, 
 int oxl_checkout_secure(struct oxl_checkout *c, const char *path, const struct oxl_digest *id, uint64_t size,
                         const char *what, struct oxl_error *err)
 {
+        struct oxl_state stored;
         int k = oxl_checkout_blob_good(c, id, err);
         c->secured++;
         c->secured_bytes += size;
         oxl_repo_progress(c->repo, "verifying", c->secured, 0, c->secured_bytes, 0);
         return k <= 0 ? k
-                      : store(c, path, what, "its blob was damaged or missing, and what it was is stored again", err);
+                      : store(c, path, what, "its blob was damaged or missing, and what it was is stored again",
+                              &stored, err);
 }
 
 int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err)
@@ -268,7 +293,8 @@ int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item,
         c->bytes += item->size;
         c->part_bytes = 0;
         oxl_repo_progress(c->repo, c->phase, c->files, c->total, c->bytes, c->total_bytes);
-        return c->pending == OXL_CHECKOUT_BATCH ? oxl_checkout_flush(c, err) : 0;
+        size_t room = c->repo->owner ? OXL_CHECKOUT_BATCH : OXL_CHECKOUT_BATCH_ALONE;
+        return c->pending >= room ? oxl_checkout_flush(c, err) : 0;
 }
 
 int oxl_checkout_sweep_beside(struct oxl_checkout *c, const char *path, struct oxl_error *err)

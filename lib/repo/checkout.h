@@ -9,14 +9,16 @@
  * A file that changes between the look at it and the rename stays, with a notice, except in the microseconds between the last look
  * (an lstat) and the rename itself: no system call renames over a file only if it is a certain one.
  * What a crash leaves: some files new, the others old, each whole, and temps that carry our owner number.
- * Needs the writer lock. About 400 KiB: on the heap.
+ * Needs the writer lock (but see destination.h). About 400 KiB: on the heap.
  */
 #ifndef OXL_REPO_CHECKOUT_H
 #define OXL_REPO_CHECKOUT_H
 
 #include "repo/destination.h"
+#include "repo/edits.h"
 
 #define OXL_CHECKOUT_BATCH 4096
+#define OXL_CHECKOUT_BATCH_ALONE 64 /* without an owner number each temp holds a descriptor */
 
 /* Which file was written, for the stat cache: all zero when it is not known. */
 struct oxl_written {
@@ -70,11 +72,16 @@ void oxl_checkout_done(struct oxl_checkout *c);
 void oxl_checkout_drop_batch(struct oxl_checkout *c);
 
 /* Stores the file @path that is about to go, and says by notice under which name it can be had again; @what happened to
- * it: "overwritten". Durable after oxl_checkout_keep_end. */
-OXL_MUST_CHECK int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what, struct oxl_error *err);
+ * it: "overwritten". *ret_kept: what was stored, for the intent. Durable after oxl_checkout_keep_end. */
+OXL_MUST_CHECK int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what,
+                                     struct oxl_state *ret_kept, struct oxl_error *err);
 /* The same for a file that equals the blob @id, unless that can be read and is good. @size: of the file, for progress. */
 OXL_MUST_CHECK int oxl_checkout_secure(struct oxl_checkout *c, const char *path, const struct oxl_digest *id,
                                        uint64_t size, const char *what, struct oxl_error *err);
+/* Can @item be written? 0; 1: its blob is missing or damaged, which *ret_damage (the first of all) and a notice say. FILE_*: not
+ * known. */
+OXL_MUST_CHECK int oxl_checkout_verify(struct oxl_checkout *c, const struct oxl_tree_item *item,
+                                       struct oxl_error *ret_damage, struct oxl_error *err);
 /* 0: the blob can be read and is good; 1: missing or damaged. FILE_*: not known. */
 OXL_MUST_CHECK int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);

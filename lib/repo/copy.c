@@ -150,13 +150,50 @@ static int check_same(const struct oxl_copying *c, const char *dest, struct oxl_
         return 0;
 }
 
+/* 0: there is nothing in @dest that is not of an earlier copy that was stopped, or it is not there. */
+static int check_new(const char *dest, struct oxl_error *err)
+{
+        struct oxl_dirent e;
+        cleanup_dir struct oxl_dir dir = OXL_DIR_INIT;
+        cleanup_fd int fd = oxl_fd_open(AT_FDCWD, dest, O_RDONLY | O_DIRECTORY, 0);
+        if (fd < 0) /* what else is wrong with it, making the repository says */
+                return 0;
+        if (oxl_dir_open(&dir, fd) < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, dest);
+        for (;;) {
+                int n = oxl_dir_next(&dir, &e);
+                if (n <= 0)
+                        return n < 0 ? OXL_FAIL_OS(err, DIR_READ, dest) : 0;
+                if (!oxl_temp_name_is_ours(e.name, NULL) && strcmp(e.name, "lost+found") != 0)
+                        return OXL_FAIL_WHY(err, COPY_DEST, dest, "it holds other files, and no repository");
+        }
+}
+
+/* Only the destination is written, so a write that failed was there: its path begins with @dest. */
+static void name_destination(const char *dest, struct oxl_error *err)
+{
+        bool written = err->code == OXL_E_FILE_CREATE || err->code == OXL_E_FILE_WRITE ||
+                       err->code == OXL_E_FILE_SYNC || err->code == OXL_E_FILE_CLOSE ||
+                       err->code == OXL_E_FILE_RENAME || err->code == OXL_E_FILE_LINK ||
+                       err->code == OXL_E_FILE_REMOVE || err->code == OXL_E_FILE_META || err->code == OXL_E_FILE_LOCK ||
+                       err->code == OXL_E_DIR_CREATE || err->code == OXL_E_DIR_SYNC || err->code == OXL_E_PUT_FAILED;
+        for (size_t i = 0; written && i < OXL_ARRAY_LEN(err->path); i++) {
+                char *path = NULL;
+                if (!err->path[i] || strncmp(err->path[i], OXL_REPO_DIR, strlen(OXL_REPO_DIR)) != 0 ||
+                    oxl_path_join(dest, err->path[i], &path, NULL) < 0)
+                        continue; /* best effort, as all paths of errors */
+                free(err->path[i]);
+                err->path[i] = path;
+        }
+}
+
 /* A new repository has the settings of this one; those that cannot be trusted are not handed on. */
 static int begin_destination(struct oxl_copying *c, const char *dest, struct oxl_error *err)
 {
         struct oxl_settings defaults;
         oxl_settings_default(&defaults);
         int k = look_at(c, dest, err);
-        if (k == 1) {
+        if (k == 1 && (k = check_new(dest, err)) == 0) {
                 bool sound = c->from->config_state == OXL_CONFIG_SOUND;
                 k = oxl_repo_init_as(dest, &c->from->format, sound ? &c->from->settings : &defaults, err);
                 c->result->created = k >= 0;
@@ -187,6 +224,7 @@ static int copy_steps(struct oxl_copying *c, const char *dest, struct oxl_error 
         if (c->refs_known && (k = oxl_copy_refs(c, err)) < 0)
                 return k;
         k = oxl_journal_checkpoint(c->to->journal, OXL_WAL_LOW_BYTES, err);
+        c->result->finished = k >= 0;
         if (k < 0 || c->first.code == 0)
                 return k;
         k = -(int)c->first.code;
@@ -216,6 +254,8 @@ int oxl_repo_copy(struct oxl_repo *r, const char *dest, const struct oxl_copy_op
         if (!*dest)
                 return OXL_FAIL_WHY(err, COPY_DEST, dest, "it is empty");
         int k = copy_steps(&c, dest, err);
+        if (k < 0 && err)
+                name_destination(dest, err);
         describe_head(&c);
         copying_done(&c);
         return k;

@@ -85,8 +85,8 @@ int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const ch
         else
                 d->fd = r->worktree_fd;
         if (k >= 0)
-                k = oxl_durable_new(d->fd, d->path ? d->path : r->worktree, oxl_owner_number(r->owner), &d->durable,
-                                    err);
+                k = oxl_durable_new(d->fd, d->path ? d->path : r->worktree, r->owner ? oxl_owner_number(r->owner) : 0,
+                                    &d->durable, err);
         if (k >= 0)
                 k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &d->index, err);
         return k;
@@ -240,16 +240,16 @@ int oxl_destination_is_stored(struct oxl_destination *d, struct oxl_objects *o, 
 
 static enum oxl_temp_verdict owner_alive(void *ctx, uint64_t owner)
 {
-        const struct oxl_repo *r = ctx;
-        return oxl_owner_verdict(r->root_fd, owner);
+        const struct oxl_destination *d = ctx;
+        if (d->sweep_own && d->repo->owner && owner == oxl_owner_number(d->repo->owner))
+                return OXL_TEMP_DEAD;
+        return oxl_owner_verdict(d->repo->root_fd, owner);
 }
 
 int oxl_destination_sweep(struct oxl_destination *d, const char *dir, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_sweep_options options = {
-                .owner_alive = owner_alive, .ctx = d->repo, .uid = geteuid(), .links = true
-        };
+        struct oxl_sweep_options options = { .owner_alive = owner_alive, .ctx = d, .uid = geteuid(), .links = true };
         struct oxl_sweep_report report = { 0 };
         int k = oxl_durable_sweep(d->durable, dir, &options, &report, &why);
         if (k < 0 && why.code == OXL_E_DIR_OPEN && (why.os == ENOENT || why.os == ENOTDIR))

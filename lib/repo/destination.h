@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Where restore writes: the working tree, or another folder. Says what is there, and keeps it when asked.
- * Needs the writer lock. Symlinks in parents are refused, never followed.
+ * Needs the writer lock, but for another folder from a repository that cannot be written: without an owner number the temps there
+ * prove by their own locks that we live. Symlinks in parents are refused, never followed.
  */
 #ifndef OXL_REPO_DESTINATION_H
 #define OXL_REPO_DESTINATION_H
@@ -14,8 +15,9 @@ struct oxl_destination {
         struct oxl_repo *repo;
         char *path;                  /* owned, absolute; NULL: the working tree */
         int fd;                      /* of the folder; borrowed from the repository when path is NULL */
-        struct oxl_durable *durable; /* owned; temps carry the repository's owner number */
+        struct oxl_durable *durable; /* owned; temps carry the repository's owner number; 0 without one */
         struct oxl_index *index;     /* owned */
+        bool sweep_own; /* our own temps are leftovers, too: recovery of our own move, which has none yet */
 };
 #define OXL_DESTINATION_INIT { .fd = -1 }
 

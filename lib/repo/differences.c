@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * oxl_repo_differences: names, sizes and kinds. Two commits by their trees, equal parts skipped; the working tree path by
- * path, along the index and, if given, a commit's tree, both sorted. Writes nothing and keeps nothing in memory.
+ * path, along the index and, if given, a commit's tree, both sorted; the index likewise along a commit's tree alone
+ * (oxl_repo_differences_staged). Writes nothing and keeps nothing in memory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +23,8 @@ struct diff {
         void *ctx;
         struct oxl_index *index;
         struct oxl_index_cursor *tracked;
-        struct oxl_tree_cursor *tree; /* NULL: the index is compared */
+        struct oxl_tree_cursor *tree; /* NULL: the index is compared; @staged: no commits */
+        bool staged;                  /* the index is the new side, not the working tree */
         struct oxl_index_entry entry;
         struct oxl_tree_item item;
         bool has_entry, has_item;
@@ -196,6 +198,18 @@ static int compare_or_keep(struct diff *d, const char *path, struct oxl_index_en
         return 0;
 }
 
+/* The entry, if it is next, against the item, if that is next: both are of the same path, or one is absent. */
+static int compare_staged(struct diff *d, bool entry, bool item, struct oxl_error *err)
+{
+        static const struct oxl_state absent = { .kind = OXL_ENTRY_NONE };
+        struct oxl_state was = item ? (struct oxl_state){ d->item.kind, d->item.size, d->item.id } : absent;
+        struct oxl_state is = entry ? oxl_state_of(&d->entry) : absent;
+        bool same = oxl_digest_equal(&was.id, &is.id);
+        if (was.kind == is.kind && same)
+                return 0;
+        return report(d, entry ? d->entry.path : d->item.path, &was, &is, same, err);
+}
+
 /* The next path of index and tree together. */
 static int step(struct diff *d, struct oxl_error *err)
 {
@@ -205,7 +219,9 @@ static int step(struct diff *d, struct oxl_error *err)
                             ? 1
                             : oxl_path_compare(d->entry.path, d->entry.path_len, d->item.path, d->item.path_len);
         int k = 0;
-        if (order > 0) { /* committed, no longer tracked */
+        if (d->staged) {
+                k = compare_staged(d, order <= 0, order >= 0, err);
+        } else if (order > 0) { /* committed, no longer tracked */
                 struct oxl_state was = { d->item.kind, d->item.size, d->item.id };
                 k = report(d, d->item.path, &was, &absent, false, err);
         } else {
@@ -227,17 +243,15 @@ static int step(struct diff *d, struct oxl_error *err)
         return k;
 }
 
-static int compare_worktree(struct diff *d, const char *old, struct oxl_error *err)
+/* @tree NULL: only the index. */
+static int compare_index(struct diff *d, const struct oxl_digest *tree, struct oxl_error *err)
 {
         struct oxl_repo *r = d->repo;
-        struct oxl_digest tree;
-        int k = old ? read_tree(d, old, &tree, err) : 0;
-        if (k >= 0)
-                k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &d->index, err);
+        int k = oxl_index_open(r->root_fd, &r->format.id, r->format.blob_algo, &d->index, err);
         if (k >= 0)
                 k = oxl_index_cursor_new(d->index, "", 0, &d->tracked, err);
-        if (k >= 0 && old)
-                k = oxl_tree_cursor_new(d->objects, &tree, "", 0, &d->tree, err);
+        if (k >= 0 && tree)
+                k = oxl_tree_cursor_new(d->objects, tree, "", 0, &d->tree, err);
         if (k >= 0)
                 k = next_entry(d, err);
         if (k >= 0)
@@ -254,6 +268,26 @@ static int compare_worktree(struct diff *d, const char *old, struct oxl_error *e
         return k;
 }
 
+static int compare_worktree(struct diff *d, const char *old, struct oxl_error *err)
+{
+        struct oxl_digest tree;
+        int k = old ? read_tree(d, old, &tree, err) : 0;
+        return k < 0 ? k : compare_index(d, old ? &tree : NULL, err);
+}
+
+/* Without @rev: HEAD, which may have no commits yet. */
+static int compare_staging(struct diff *d, const char *rev, struct oxl_error *err)
+{
+        cleanup(oxl_head_done) struct oxl_head head = { 0 };
+        struct oxl_digest tree;
+        int k = rev ? 0 : oxl_repo_head(d->repo, &head, err);
+        bool any = rev || head.commit.algo != OXL_ALGO_NONE;
+        d->staged = true;
+        if (k >= 0 && any)
+                k = read_tree(d, rev ? rev : "HEAD", &tree, err);
+        return k < 0 ? k : compare_index(d, any ? &tree : NULL, err);
+}
+
 int oxl_repo_differences(struct oxl_repo *r, const char *old, const char *new_, oxl_difference_fn *fn, void *ctx,
                          struct oxl_error *err)
 {
@@ -263,6 +297,17 @@ int oxl_repo_differences(struct oxl_repo *r, const char *old, const char *new_, 
         int k = oxl_repo_objects(r, &d.objects, err);
         if (k >= 0)
                 k = old && new_ ? compare_commits(&d, old, new_, err) : compare_worktree(&d, old, err);
+        diff_done(&d);
+        return k < 0 ? k : 0;
+}
+
+int oxl_repo_differences_staged(struct oxl_repo *r, const char *rev, oxl_difference_fn *fn, void *ctx,
+                                struct oxl_error *err)
+{
+        struct diff d = { .repo = r, .fn = fn, .ctx = ctx, .unreadable = OXL_ERROR_INIT };
+        int k = oxl_repo_objects(r, &d.objects, err);
+        if (k >= 0)
+                k = compare_staging(&d, rev, err);
         diff_done(&d);
         return k < 0 ? k : 0;
 }

@@ -333,6 +333,23 @@ static int publish(struct init *in, struct oxl_error *err)
         return oxl_durable_barrier(in->base, err);
 }
 
+/* What could not be made has the name that it would have had: people know nothing of the temp folder. */
+static void name_target(const struct init *in, const char *dir, struct oxl_error *err)
+{
+        for (size_t i = 0; i < OXL_ARRAY_LEN(err->path); i++) {
+                cleanup_free char *old = err->path[i];
+                if (!old)
+                        continue;
+                const char *temp = strstr(old, in->name), *rest = temp ? temp + strlen(in->name) : old;
+                bool whole = !temp && old[0] == '/'; /* above it, or not of ours */
+                if (whole || asprintf(&err->path[i], "%s/" OXL_REPO_DIR "%s%s", dir, *rest && *rest != '/' ? "/" : "",
+                                      rest) < 0) {
+                        err->path[i] = old;
+                        old = NULL;
+                }
+        }
+}
+
 int oxl_repo_init_as(const char *dir, const struct oxl_format *format, const struct oxl_settings *settings,
                      struct oxl_error *err)
 {
@@ -347,6 +364,8 @@ int oxl_repo_init_as(const char *dir, const struct oxl_format *format, const str
                 return r;
         remove_dead_folders(in.worktree_fd);
         r = build(&in, err);
+        if (r < 0 && err)
+                name_target(&in, dir, err);
         return r < 0 ? r : publish(&in, err);
 }
 

@@ -206,6 +206,7 @@ void oxl_restore_intent_done(struct oxl_restore_intent *i)
                 free(i->paths[k]);
         free(i->paths);
         free(i->to);
+        oxl_edits_record_done(&i->local);
         *i = (struct oxl_restore_intent)OXL_RESTORE_INTENT_INIT;
 }
 
@@ -225,6 +226,11 @@ int oxl_restore_intent_print(const struct oxl_restore_intent *i, char **ret, str
         }
         oxl_json_set(j, "paths", paths);
         oxl_json_set_bool(j, "force", i->force);
+        if (i->local.n_blobs > 0 || (i->local.hex && i->local.hex[0])) {
+                struct oxl_json *local = oxl_json_object();
+                oxl_edits_record_set(local, &i->local);
+                oxl_json_set(j, "local", local);
+        }
         return oxl_json_print(j, ret, err);
 }
 

@@ -51,6 +51,7 @@ struct oxl_restore_intent {
         char **paths;             /* owned */
         size_t n_paths;
         bool force;
+        struct oxl_edits_record local; /* what was kept of the files that it overwrites; read by oxl_kept_parse */
 };
 #define OXL_RESTORE_INTENT_INIT { 0 }
 void oxl_restore_intent_done(struct oxl_restore_intent *i);

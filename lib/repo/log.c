@@ -187,6 +187,15 @@ static int pass_on(void *ctx, const void *bytes, size_t n, struct oxl_error *err
         return 0;
 }
 
+int oxl_repo_cat_blob(struct oxl_repo *r, const struct oxl_digest *id, oxl_bytes_fn *fn, void *ctx,
+                      struct oxl_error *err)
+{
+        struct cat c = { fn, ctx };
+        struct oxl_objects *o;
+        int n = oxl_repo_objects(r, &o, err);
+        return n < 0 ? n : oxl_objects_stream(o, id, pass_on, &c, r->options.cancel, err);
+}
+
 int oxl_repo_cat(struct oxl_repo *r, const char *rev, const char *path, oxl_bytes_fn *fn, void *ctx,
                  struct oxl_error *err)
 {

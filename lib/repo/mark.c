@@ -286,11 +286,32 @@ static int root_move(struct oxl_marks *m, struct oxl_move *mv, struct oxl_error 
         return k < 0 ? k : 0;
 }
 
+/* What it kept of files that it replaced or removed, and what it wrote that no index names. */
+static int root_kept(struct oxl_marks *m, const char *body, struct oxl_error *err)
+{
+        enum oxl_algo algo = m->repo->format.blob_algo;
+        cleanup(oxl_edits_record_done) struct oxl_edits_record record = OXL_EDITS_RECORD_INIT;
+        cleanup(oxl_edits_done) struct oxl_edits local = OXL_EDITS_INIT;
+        int k = oxl_kept_parse(body, algo, &record, err);
+        for (size_t i = 0; k >= 0 && i < record.n_blobs; i++)
+                k = mark_blob(m, &record.blobs[i], err);
+        if (k >= 0)
+                k = oxl_edits_read(&local, m->objects, algo, &record, err);
+        for (size_t i = 0; k >= 0 && i < local.n; i++) {
+                k = mark_state(m, &local.at[i].old, err);
+                if (k >= 0)
+                        k = mark_state(m, &local.at[i].new_, err);
+        }
+        return k < 0 ? k : 0;
+}
+
 static int root_body(struct oxl_marks *m, const char *body, struct oxl_error *err)
 {
         cleanup(oxl_move_done) struct oxl_move mv = OXL_MOVE_INIT;
         int k = oxl_move_parse(body, m->repo->format.blob_algo, &mv, err);
-        return k == 0 ? root_move(m, &mv, err) : k < 0 ? k : 0;
+        if (k == 0)
+                k = root_move(m, &mv, err);
+        return k < 0 ? k : root_kept(m, body, err);
 }
 
 struct log {

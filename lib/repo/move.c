@@ -27,6 +27,8 @@ void oxl_move_done(struct oxl_move *m)
         free(m->ref);
         oxl_edits_record_done(&m->record);
         oxl_edits_done(&m->edits);
+        oxl_edits_record_done(&m->local_record);
+        oxl_edits_done(&m->local);
         *m = (struct oxl_move)OXL_MOVE_INIT;
 }
 
@@ -69,6 +71,11 @@ int oxl_move_print(const struct oxl_move *m, const char *verb, char **ret, struc
         }
         oxl_json_set_bool(j, "worktree", m->worktree);
         oxl_json_set_bool(j, "force", m->force);
+        if (oxl_kept_any(&m->local_record)) {
+                struct oxl_json *local = oxl_json_object();
+                oxl_edits_record_set(local, &m->local_record);
+                oxl_json_set(j, "local", local);
+        }
         return oxl_json_print(j, ret, err);
 }
 
@@ -153,6 +160,11 @@ static int parse_move(const struct oxl_json *j, struct oxl_move *m, struct oxl_e
         return k;
 }
 
+static int parse_local(const struct oxl_json *local, enum oxl_algo blob_algo, struct oxl_move *m, struct oxl_error *err)
+{
+        return local ? oxl_edits_record_get(local, blob_algo, &m->local_record, err) : 0;
+}
+
 int oxl_move_parse(const char *body, enum oxl_algo blob_algo, struct oxl_move *ret, struct oxl_error *err)
 {
         cleanup_json struct oxl_json *j = NULL;
@@ -169,6 +181,8 @@ int oxl_move_parse(const char *body, enum oxl_algo blob_algo, struct oxl_move *r
         k = parse_index(oxl_json_get(j, "index"), blob_algo, &m, err);
         if (k >= 0)
                 k = commit ? parse_commit(j, &m, err) : parse_move(j, &m, err);
+        if (k == 0 && !commit)
+                k = parse_local(oxl_json_get(j, "local"), blob_algo, &m, err);
         if (k != 0)
                 return k;
         *ret = m;
@@ -181,6 +195,10 @@ int oxl_move_load(struct oxl_move *m, struct oxl_objects *o, enum oxl_algo blob_
         int k = m->index && m->from_trees ? oxl_edits_add_trees(&m->edits, o, &m->tree_old, &m->tree_new, err) : 0;
         if (k >= 0 && m->index)
                 k = oxl_edits_read(&m->edits, o, blob_algo, &m->record, err);
+        if (k >= 0)
+                k = oxl_edits_read(&m->local, o, blob_algo, &m->local_record, err);
+        if (k >= 0)
+                k = oxl_edits_sort(&m->local, err);
         return k < 0 ? k : oxl_edits_sort(&m->edits, err);
 }
 
@@ -236,7 +254,7 @@ static int run_new(struct oxl_repo *r, struct oxl_move *m, struct run **ret, str
         return k < 0 ? k : 0;
 }
 
-/* What would be lost, and the list of edits when it is long, are durable blobs. */
+/* What would be lost, and the lists when they are long, are durable blobs. */
 static int keep(struct run *x, const struct oxl_edits *own, struct oxl_error *err)
 {
         int k = x->m->worktree ? oxl_move_check_files(&x->out, x->m, err) : 0;
@@ -244,6 +262,8 @@ static int keep(struct run *x, const struct oxl_edits *own, struct oxl_error *er
                 k = x->out.put ? 0 : oxl_put_begin(x->out.objects, &x->out.put, err);
                 if (k >= 0)
                         k = oxl_edits_write_all(own, x->out.put, &x->m->record, err);
+                if (k >= 0 && x->m->local.n > 0)
+                        k = oxl_edits_write_all(&x->m->local, x->out.put, &x->m->local_record, err);
         }
         return k < 0 ? k : oxl_checkout_keep_end(&x->out, err);
 }

@@ -30,6 +30,10 @@ struct oxl_move {
         bool force;      /* files with changes are stored and replaced */
         struct oxl_edits_record record;
         struct oxl_edits edits; /* all of them, sorted: those of the trees too */
+        /* Files that are not what the index says: old, what was kept of a file before it went; new_, what it becomes. NONE: as in
+         * the edit of that path. */
+        struct oxl_edits_record local_record;
+        struct oxl_edits local;
 };
 #define OXL_MOVE_INIT { 0 }
 void oxl_move_done(struct oxl_move *m);
@@ -38,7 +42,7 @@ struct oxl_move_result {
         uint64_t files, bytes, removed, kept; /* of the working tree */
 };
 
-/* Executes @m, which holds edits but no record, under the writer lock, and records it as operation @verb with @note; the operation's
+/* Executes @m, which holds edits but no records, under the writer lock, and records it as operation @verb with @note; the operation's
  * ref and ids are those of the move, or @op_ref and @op_id when HEAD moves to them. @own: edits that are not
  * derived from the trees (all of them unless from_trees); their record is made here. */
 struct oxl_move_words {
@@ -58,7 +62,7 @@ OXL_MUST_CHECK int oxl_move_print(const struct oxl_move *m, const char *verb, ch
  * (restore, repair, a commit of an older version). JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_move_parse(const char *body, enum oxl_algo blob_algo, struct oxl_move *ret,
                                   struct oxl_error *err);
-/* Fills m->edits from the record and the trees. */
+/* Fills m->edits from the record and the trees, and m->local. */
 OXL_MUST_CHECK int oxl_move_load(struct oxl_move *m, struct oxl_objects *o, enum oxl_algo blob_algo,
                                  struct oxl_error *err);
 /* Is @verb that of a move? */
@@ -67,13 +71,20 @@ bool oxl_move_verb(const char *verb);
 /* What an operation on @paths notes: "a.txt", "a.txt and 3 more"; malloc'd. NOMEM. */
 OXL_MUST_CHECK int oxl_paths_note(const char *const *paths, size_t n, char **ret, struct oxl_error *err);
 
+/* --- kept.c --- */
+/* Member "local" of the intent @body, which those of moves and restore have; without it the record is empty. JOURNAL_DAMAGED. */
+OXL_MUST_CHECK int oxl_kept_parse(const char *body, enum oxl_algo blob_algo, struct oxl_edits_record *ret,
+                                  struct oxl_error *err);
+bool oxl_kept_any(const struct oxl_edits_record *r);
+
 /* The text of HEAD: "refs/heads/x" or an id, malloc'd; NULL when the file is missing. */
 OXL_MUST_CHECK int oxl_head_text(struct oxl_repo *r, char **ret, struct oxl_error *err);
 
 /* --- move_files.c --- */
-/* Looks at every file that @m->edits change; PATH_MODIFIED, PATH_IN_WAY, PATH_SPECIAL after each was named by a notice. With
- * force, what would be lost is stored; durable after oxl_checkout_keep_end. */
-OXL_MUST_CHECK int oxl_move_check_files(struct oxl_checkout *c, const struct oxl_move *m, struct oxl_error *err);
+/* Looks at every file that @m->edits change, and at every content that is to be written; PATH_MODIFIED, PATH_IN_WAY, PATH_SPECIAL,
+ * OBJECT_CORRUPT, OBJECT_MISSING after each was named by a notice. With force, what would be lost is stored, and noted in
+ * m->local; durable after oxl_checkout_keep_end. */
+OXL_MUST_CHECK int oxl_move_check_files(struct oxl_checkout *c, struct oxl_move *m, struct oxl_error *err);
 /* @written: one per edit. @finishing: recovery. */
 OXL_MUST_CHECK int oxl_move_files(struct oxl_checkout *c, const struct oxl_move *m, bool finishing,
                                   struct oxl_written *written, uint64_t *ret_removed, struct oxl_error *err);

@@ -5,6 +5,9 @@
  * or a stored blob has its content; anything else stays, with a notice. "What the index said" is no reason alone: its blob is
  * read and hashed first, and stored again when it is not good (checkout.h).
  *
+ * What is to be written is read and hashed before the intent as well: a switch to damaged content is refused, not half done.
+ * What undo writes can be a content that the index does not know, kept of a file that had local changes: m->local.
+ *
  * Files that go are removed before any is written, because a file may become a folder and a folder a file.
  */
 #include <errno.h>
@@ -22,6 +25,7 @@ enum look {
         LOOK_DONE,      /* as it shall be */
         LOOK_ABSENT,    /* to be written, nothing is there */
         LOOK_OLD,       /* what the index had */
+        LOOK_KEPT,      /* not that, but what m->local says: a blob has it */
         LOOK_CHANGED,   /* the file that was tracked, with other content */
         LOOK_UNTRACKED, /* a file that was not tracked */
         LOOK_FOLDER,    /* a folder where a file shall be */
@@ -33,18 +37,38 @@ static bool moves(const struct oxl_edit *e)
         return !oxl_state_equal(&e->old, &e->new_);
 }
 
+/* What the file becomes. */
+static const struct oxl_state *wanted(const struct oxl_move *m, const struct oxl_edit *e)
+{
+        const struct oxl_edit *local = oxl_edits_find(&m->local, e->path, e->path_len);
+        return local && local->new_.kind != OXL_ENTRY_NONE ? &local->new_ : &e->new_;
+}
+
+static bool goes(const struct oxl_move *m, const struct oxl_edit *e)
+{
+        return wanted(m, e)->kind == OXL_ENTRY_NONE;
+}
+
+/* What was kept of it. */
+static const struct oxl_state *kept(const struct oxl_move *m, const struct oxl_edit *e)
+{
+        static const struct oxl_state none = { .kind = OXL_ENTRY_NONE };
+        const struct oxl_edit *local = oxl_edits_find(&m->local, e->path, e->path_len);
+        return local ? &local->old : &none;
+}
+
 static struct oxl_tree_item item_of(const struct oxl_edit *e, const struct oxl_state *s)
 {
         return (struct oxl_tree_item){ e->path, e->path_len, s->kind, s->size, s->id };
 }
 
-static int look_at_file(struct oxl_checkout *c, const struct oxl_edit *e, int dirfd, const struct stat *st,
-                        enum look *ret, struct oxl_error *err)
+static int look_at_file(struct oxl_checkout *c, const struct oxl_move *m, const struct oxl_edit *e, int dirfd,
+                        const struct stat *st, enum look *ret, struct oxl_error *err)
 {
         const struct {
                 const struct oxl_state *state;
                 enum look look;
-        } known[] = { { &e->new_, LOOK_DONE }, { &e->old, LOOK_OLD } };
+        } known[] = { { wanted(m, e), LOOK_DONE }, { &e->old, LOOK_OLD }, { kept(m, e), LOOK_KEPT } };
         for (size_t i = 0; i < OXL_ARRAY_LEN(known); i++) {
                 struct oxl_tree_item item = item_of(e, known[i].state);
                 if (item.kind == OXL_ENTRY_NONE)
@@ -61,30 +85,30 @@ static int look_at_file(struct oxl_checkout *c, const struct oxl_edit *e, int di
         return 0;
 }
 
-/* What is at the path of @e? @ret_st: its lstat, with OLD and CHANGED. */
-static int look(struct oxl_checkout *c, const struct oxl_edit *e, enum look *ret, struct stat *ret_st,
-                struct oxl_error *err)
+/* What is at the path of @e? @ret_st: its lstat, with OLD, KEPT and CHANGED. */
+static int look(struct oxl_checkout *c, const struct oxl_move *m, const struct oxl_edit *e, enum look *ret,
+                struct stat *ret_st, struct oxl_error *err)
 {
         cleanup_fd int dirfd = -1;
         const char *what;
-        bool goes = e->new_.kind == OXL_ENTRY_NONE;
+        bool shall_go = goes(m, e);
         if (oxl_repo_cancelled(c->repo))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         int k = oxl_destination_parent(&c->dest, e->path, &dirfd, err);
         if (k < 0)
                 return k;
-        *ret = goes ? LOOK_DONE : k == 2 ? LOOK_BLOCKED : LOOK_ABSENT;
+        *ret = shall_go ? LOOK_DONE : k == 2 ? LOOK_BLOCKED : LOOK_ABSENT;
         if (k > 0)
                 return 0;
         if (oxl_fd_stat_at(dirfd, oxl_path_base(e->path), ret_st) < 0)
                 return errno == ENOENT ? 0 : OXL_FAIL_OS(err, FILE_STAT, e->path);
         if (S_ISDIR(ret_st->st_mode)) {
-                *ret = goes ? LOOK_DONE : LOOK_FOLDER;
+                *ret = shall_go ? LOOK_DONE : LOOK_FOLDER;
                 return 0;
         }
         if (oxl_worktree_kind(ret_st, &what) == OXL_ENTRY_NONE)
                 return OXL_FAIL_WHY(err, PATH_SPECIAL, e->path, what);
-        return look_at_file(c, e, dirfd, ret_st, ret, err);
+        return look_at_file(c, m, e, dirfd, ret_st, ret, err);
 }
 
 /* --- before -------------------------------------------------------------------------------------------------------- */
@@ -93,6 +117,7 @@ static int look(struct oxl_checkout *c, const struct oxl_edit *e, enum look *ret
 struct check {
         struct oxl_checkout *c;
         const struct oxl_move *m;
+        struct oxl_edits local; /* what m->local becomes */
         struct oxl_error first;
 };
 
@@ -112,7 +137,7 @@ static void refuse(struct check *x, bool tracked, const char *path)
 static bool takes_away(const struct check *x, const char *path, size_t len)
 {
         const struct oxl_edit *e = oxl_edits_find(&x->m->edits, path, len);
-        return e && e->old.kind != OXL_ENTRY_NONE && e->new_.kind == OXL_ENTRY_NONE;
+        return e && (e->old.kind != OXL_ENTRY_NONE || kept(x->m, e)->kind != OXL_ENTRY_NONE) && goes(x->m, e);
 }
 
 /* The folder goes by itself when all files in it go; each of those has an edit of its own. */
@@ -160,35 +185,55 @@ static int check_parents(struct check *x, const struct oxl_edit *e, struct oxl_e
         return 0;
 }
 
-static int check_edit(struct check *x, const struct oxl_edit *e, struct oxl_error *err)
+/* What is at its path, as it was found, can go. *ret_kept: what it was, if the edit does not say that. */
+static int check_found(struct check *x, const struct oxl_edit *e, enum look found, struct oxl_state *ret_kept,
+                       struct oxl_error *err)
 {
-        enum look found;
-        struct stat st;
-        int k = look(x->c, e, &found, &st, err);
-        if (k < 0)
-                return k;
-        bool goes = e->new_.kind == OXL_ENTRY_NONE;
-        x->c->total += !goes && found != LOOK_DONE;
+        const char *what = goes(x->m, e) ? "removed" : "overwritten";
         switch (found) {
         case LOOK_DONE:
         case LOOK_ABSENT: return 0;
-        case LOOK_OLD:
-                return oxl_checkout_secure(x->c, e->path, &e->old.id, e->old.size, goes ? "removed" : "overwritten",
-                                           err);
+        case LOOK_OLD: return oxl_checkout_secure(x->c, e->path, &e->old.id, e->old.size, what, err);
+        case LOOK_KEPT:
+                *ret_kept = *kept(x->m, e);
+                return oxl_checkout_secure(x->c, e->path, &ret_kept->id, ret_kept->size, what, err);
         case LOOK_FOLDER: return check_folder(x, e->path, err);
         case LOOK_BLOCKED: return check_parents(x, e, err);
         case LOOK_CHANGED:
         case LOOK_UNTRACKED: break;
         }
         if (x->m->force)
-                return oxl_checkout_keep(x->c, e->path, goes ? "removed" : "overwritten", err);
+                return oxl_checkout_keep(x->c, e->path, what, ret_kept, err);
         refuse(x, found == LOOK_CHANGED, e->path);
         return 0;
 }
 
-int oxl_move_check_files(struct oxl_checkout *c, const struct oxl_move *m, struct oxl_error *err)
+static int check_edit(struct check *x, const struct oxl_edit *e, struct oxl_error *err)
 {
-        struct check x = { c, m, OXL_ERROR_INIT };
+        const struct oxl_edit *local = oxl_edits_find(&x->m->local, e->path, e->path_len);
+        struct oxl_state was = { .kind = OXL_ENTRY_NONE }, becomes = was;
+        const struct oxl_tree_item item = item_of(e, wanted(x->m, e));
+        enum look found;
+        struct stat st;
+        int k = look(x->c, x->m, e, &found, &st, err);
+        if (k < 0)
+                return k;
+        if (item.kind != OXL_ENTRY_NONE && found != LOOK_DONE) {
+                x->c->total++;
+                k = oxl_checkout_verify(x->c, &item, &x->first, err);
+        }
+        if (k >= 0)
+                k = check_found(x, e, found, &was, err);
+        if (local)
+                becomes = local->new_;
+        if (k < 0 || (was.kind == OXL_ENTRY_NONE && becomes.kind == OXL_ENTRY_NONE))
+                return k;
+        return oxl_edits_add(&x->local, e->path, e->path_len, &was, &becomes, err);
+}
+
+int oxl_move_check_files(struct oxl_checkout *c, struct oxl_move *m, struct oxl_error *err)
+{
+        struct check x = { c, m, OXL_EDITS_INIT, OXL_ERROR_INIT };
         int k = 0;
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++)
                 if (moves(&m->edits.at[i]))
@@ -197,8 +242,14 @@ int oxl_move_check_files(struct oxl_checkout *c, const struct oxl_move *m, struc
                 k = -(int)x.first.code;
                 oxl_error_move(err, &x.first);
         }
+        if (k >= 0) {
+                oxl_edits_done(&m->local);
+                m->local = x.local;
+                x.local = (struct oxl_edits)OXL_EDITS_INIT;
+        }
+        oxl_edits_done(&x.local);
         oxl_error_done(&x.first);
-        return k;
+        return k < 0 ? k : 0;
 }
 
 /* --- after --------------------------------------------------------------------------------------------------------- */
@@ -220,8 +271,9 @@ static int is_kept(struct action *a, const char *path, struct oxl_error *err)
  * what happened to it since a dead process looked is not known. */
 static int may_go(struct action *a, const struct oxl_edit *e, enum look found, struct oxl_error *err)
 {
-        if (found == LOOK_OLD) {
-                int k = a->finishing ? oxl_checkout_blob_good(a->c, &e->old.id, err) : 0;
+        if (found == LOOK_OLD || found == LOOK_KEPT) {
+                const struct oxl_state *was = found == LOOK_OLD ? &e->old : kept(a->m, e);
+                int k = a->finishing ? oxl_checkout_blob_good(a->c, &was->id, err) : 0;
                 if (k > 0)
                         oxl_repo_notice(a->c->repo, e->path,
                                         "left alone: its content is damaged or missing in the store");
@@ -251,7 +303,7 @@ static int remove_file(struct action *a, const struct oxl_edit *e, struct oxl_er
 {
         enum look found;
         struct stat st;
-        int k = look(a->c, e, &found, &st, err);
+        int k = look(a->c, a->m, e, &found, &st, err);
         if (k < 0)
                 return k;
         if (found == LOOK_DONE)
@@ -285,7 +337,7 @@ static int remove_folders(struct action *a, struct oxl_error *err)
         cleanup_buf struct oxl_buf dir = OXL_BUF_INIT;
         for (size_t i = a->m->edits.n; i-- > 0;) {
                 const struct oxl_edit *e = &a->m->edits.at[i];
-                if (e->new_.kind != OXL_ENTRY_NONE || !moves(e))
+                if (!moves(e) || !goes(a->m, e))
                         continue;
                 size_t len = oxl_path_parent_len(e->path);
                 if (len == dir.len && (len == 0 || memcmp(dir.data, e->path, len) == 0))
@@ -315,7 +367,7 @@ static int write_file(struct action *a, const struct oxl_edit *e, struct oxl_wri
         struct stat st;
         int k = a->finishing ? oxl_checkout_sweep_beside(a->c, e->path, err) : 0;
         if (k >= 0)
-                k = look(a->c, e, &found, &st, err);
+                k = look(a->c, a->m, e, &found, &st, err);
         if (k < 0)
                 return k;
         if (found == LOOK_DONE)
@@ -327,18 +379,34 @@ static int write_file(struct action *a, const struct oxl_edit *e, struct oxl_wri
         k = found == LOOK_ABSENT ? 0 : may_go(a, e, found, err);
         if (k != 0)
                 return k < 0 ? k : 0;
-        struct oxl_tree_item item = item_of(e, &e->new_);
-        return oxl_checkout_write(a->c, &item, found == LOOK_ABSENT ? NULL : &st, written, err);
+        const struct oxl_state *state = wanted(a->m, e);
+        struct oxl_tree_item item = item_of(e, state);
+        /* The stat cache of the index is for what the index says. */
+        return oxl_checkout_write(a->c, &item, found == LOOK_ABSENT ? NULL : &st, state == &e->new_ ? written : NULL,
+                                  err);
+}
+
+/* Before the first temp of our own: those that our own move could not remove when it failed are leftovers by now. */
+static int sweep_leftovers(struct oxl_checkout *c, const struct oxl_move *m, struct oxl_error *err)
+{
+        int k = 0;
+        c->dest.sweep_own = true;
+        for (size_t i = 0; k >= 0 && i < m->edits.n; i++)
+                if (moves(&m->edits.at[i]) && !goes(m, &m->edits.at[i]))
+                        k = oxl_checkout_sweep_beside(c, m->edits.at[i].path, err);
+        c->dest.sweep_own = false;
+        oxl_freep(&c->swept);
+        return k;
 }
 
 int oxl_move_files(struct oxl_checkout *c, const struct oxl_move *m, bool finishing, struct oxl_written *written,
                    uint64_t *ret_removed, struct oxl_error *err)
 {
         struct action a = { c, m, finishing, 0 };
-        int k = 0;
+        int k = finishing ? sweep_leftovers(c, m, err) : 0;
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
                 const struct oxl_edit *e = &m->edits.at[i];
-                if (e->new_.kind == OXL_ENTRY_NONE && moves(e))
+                if (moves(e) && goes(m, e))
                         k = remove_file(&a, e, err);
         }
         /* CRASH: some are gone, some not; recovery removes the rest. */
@@ -348,7 +416,7 @@ int oxl_move_files(struct oxl_checkout *c, const struct oxl_move *m, bool finish
                 k = oxl_durable_barrier(c->dest.durable, err);
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
                 const struct oxl_edit *e = &m->edits.at[i];
-                if (e->new_.kind != OXL_ENTRY_NONE && moves(e))
+                if (moves(e) && !goes(m, e))
                         k = write_file(&a, e, &written[i], err);
         }
         if (k >= 0)

@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/fail.h"
+#include "base/path.h"
 #include "os/fdio.h"
 #include "repo/move.h"
 #include "repo/trash.h"
@@ -24,26 +25,69 @@ struct reading {
         struct oxl_horizon horizon; /* behind it gc has not kept what undo needs */
 };
 
-/* 0 it says what it moved, 1 it does not. */
+/* 0 it says what it moved, 1 it does not. *ret_body: its intent; NULL: it has none. */
 static int parse_operation(struct oxl_repo *r, struct oxl_journal *j, int64_t intent, struct oxl_move *ret,
-                           struct oxl_error *err)
+                           char **ret_body, struct oxl_error *err)
 {
-        cleanup_free char *body = NULL;
-        int k = intent != 0 ? oxl_journal_intent_body(j, intent, &body, err) : 0;
-        if (k < 0 || !body)
+        int k = intent != 0 ? oxl_journal_intent_body(j, intent, ret_body, err) : 0;
+        if (k < 0 || !*ret_body)
                 return k < 0 ? k : 1;
-        return oxl_move_parse(body, r->format.blob_algo, ret, err);
+        return oxl_move_parse(*ret_body, r->format.blob_algo, ret, err);
+}
+
+static int add_kept(struct oxl_buf *list, const struct oxl_edits *local, struct oxl_error *err)
+{
+        int k = 0;
+        for (size_t i = 0; k >= 0 && i < local->n; i++) {
+                const struct oxl_edit *e = &local->at[i];
+                const struct oxl_kept file = { e->path, e->old.size, e->old.id };
+                k = e->old.kind == OXL_ENTRY_NONE ? 0 : oxl_buf_append(list, &file, sizeof file, err);
+        }
+        return k;
+}
+
+/* What it kept: an array of struct oxl_kept, which points into @local. A damaged list is no reason not to show the others. */
+static int read_kept(struct reading *rd, int64_t id, const char *body, struct oxl_edits *local, struct oxl_buf *ret,
+                     struct oxl_error *err)
+{
+        enum oxl_algo algo = rd->repo->format.blob_algo;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        cleanup(oxl_edits_record_done) struct oxl_edits_record record = OXL_EDITS_RECORD_INIT;
+        struct oxl_objects *objects = NULL;
+        char text[96];
+        int k = oxl_kept_parse(body, algo, &record, err);
+        if (k >= 0 && oxl_kept_any(&record))
+                k = oxl_repo_objects(rd->repo, &objects, err);
+        if (k < 0 || !objects)
+                return k;
+        k = oxl_edits_read(local, objects, algo, &record, &why);
+        if (k == -OXL_E_NOMEM || k == -OXL_E_CANCELLED) {
+                oxl_error_move(err, &why);
+                return k;
+        }
+        if (k < 0) {
+                snprintf(text, sizeof text, "what operation %lld kept cannot be listed: run oxen-lite fsck",
+                         (long long)id);
+                oxl_repo_notice(rd->repo, why.path[0], text);
+        }
+        return k < 0 ? 0 : add_kept(ret, local, err);
 }
 
 static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
 {
         struct reading *rd = ctx;
         cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
-        int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err);
+        cleanup_free char *body = NULL;
+        cleanup(oxl_edits_done) struct oxl_edits local = OXL_EDITS_INIT;
+        cleanup_buf struct oxl_buf kept = OXL_BUF_INIT;
+        int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err), listed = 0;
+        const bool behind = op->time_ns < rd->horizon.since_ns;
         if (k >= 0)
-                k = parse_operation(rd->repo, rd->journal, op->intent, &m, err);
-        if (k < 0)
-                return k;
+                k = parse_operation(rd->repo, rd->journal, op->intent, &m, &body, err);
+        if (k >= 0 && body && !behind)
+                listed = read_kept(rd, op->id, body, &local, &kept, err);
+        if (k < 0 || listed < 0)
+                return k < 0 ? k : listed;
         const struct oxl_operation_info info = {
                 .id = op->id,
                 .time_ns = op->time_ns,
@@ -52,7 +96,9 @@ static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_
                 .ref = op->ref,
                 .old_id = op->old_id,
                 .new_id = op->new_id,
-                .undoable = k == 0 && op->time_ns >= rd->horizon.since_ns,
+                .undoable = k == 0 && !behind,
+                .kept = (const struct oxl_kept *)(const void *)kept.data,
+                .n_kept = kept.len / sizeof(struct oxl_kept),
         };
         return rd->fn(rd->ctx, &info, err);
 }
@@ -92,6 +138,7 @@ struct undo {
         struct oxl_repo *repo;
         struct oxl_objects *objects;
         int64_t wanted; /* 0: the newest */
+        bool force;
         int64_t id, intent;
         char verb[16], note[256];
         struct oxl_horizon horizon;
@@ -107,14 +154,20 @@ static void undo_done(struct undo *u)
         oxl_horizon_done(&u->horizon);
 }
 
+/* "The newest" is one that moved HEAD, a ref or the index: what others do (gc, config, restore) is taken back in other ways, or
+ * never, and must not be in the way for ever. A repair may have moved refs, but then nothing is where undo would want it. */
+static bool moves_names(const char *verb)
+{
+        return oxl_move_verb(verb) || strcmp(verb, "commit") == 0 || strcmp(verb, "add") == 0;
+}
+
 static int find_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
 {
         struct undo *u = ctx;
         int k = oxl_horizon_hear(&u->horizon, u->repo->journal, op, err);
         if (k < 0)
                 return k;
-        /* A gc is taken back by gc --undo: "the newest" means what a person did to the content. */
-        if (u->wanted != 0 ? op->id != u->wanted : oxl_gc_verb(op->verb))
+        if (u->wanted != 0 ? op->id != u->wanted : !moves_names(op->verb))
                 return 0;
         u->behind = op->time_ns < u->horizon.since_ns;
         u->id = op->id;
@@ -134,6 +187,7 @@ static int refuse(const struct undo *u, const char *why, struct oxl_error *err)
 static int find(struct undo *u, struct oxl_error *err)
 {
         char wanted[32];
+        cleanup_free char *body = NULL;
         snprintf(wanted, sizeof wanted, "%lld", (long long)u->wanted);
         int k = oxl_journal_operations(u->repo->journal, 0, find_operation, u, err);
         if (k < 0)
@@ -142,7 +196,7 @@ static int find(struct undo *u, struct oxl_error *err)
                 return OXL_FAIL_PATH(err, OPERATION_NOT_FOUND, u->wanted ? wanted : "undo");
         if (u->behind)
                 return refuse(u, "gc has put aside what it needs, as gc.keep_days says; see gc --undo", err);
-        k = parse_operation(u->repo, u->repo->journal, u->intent, &u->m, err);
+        k = parse_operation(u->repo, u->repo->journal, u->intent, &u->m, &body, err);
         return k > 0 ? refuse(u, "it moved neither HEAD nor a ref nor the index", err) : k;
 }
 
@@ -153,6 +207,32 @@ static void swap_digests(struct oxl_digest *a, struct oxl_digest *b)
         *b = t;
 }
 
+static bool comes_below(const struct oxl_edits *e, const char *path)
+{
+        for (size_t i = oxl_edits_lower_bound(e, path, strlen(path));
+             i < e->n && oxl_path_is_within(e->at[i].path, path); i++)
+                if (strcmp(e->at[i].path, path) != 0 && e->at[i].new_.kind != OXL_ENTRY_NONE)
+                        return true;
+        return false;
+}
+
+/* A file that was not tracked, kept when it was in the way, cannot come back where a tracked one is to be a folder above it or a
+ * file below it: it stays a blob. */
+static void drop_blocked(const struct oxl_edits *e, struct oxl_edits *local)
+{
+        for (size_t i = 0; i < local->n; i++) {
+                struct oxl_edit *x = &local->at[i];
+                const struct oxl_edit *own = oxl_edits_find(e, x->path, x->path_len);
+                bool blocked = own && own->new_.kind == OXL_ENTRY_NONE && comes_below(e, x->path);
+                for (size_t n = 1; own && own->new_.kind == OXL_ENTRY_NONE && n < x->path_len; n++) {
+                        const struct oxl_edit *above = x->path[n] == '/' ? oxl_edits_find(e, x->path, n) : NULL;
+                        blocked = blocked || (above && above->new_.kind != OXL_ENTRY_NONE);
+                }
+                if (blocked)
+                        x->new_ = (struct oxl_state){ .kind = OXL_ENTRY_NONE };
+        }
+}
+
 /* The move, with everything in its place for the way back. */
 static int reverse(struct undo *u, struct oxl_error *err)
 {
@@ -161,6 +241,9 @@ static int reverse(struct undo *u, struct oxl_error *err)
         if (k < 0)
                 return k;
         oxl_edits_reverse(&m->edits);
+        oxl_edits_reverse(&m->local);
+        drop_blocked(&m->edits, &m->local);
+        oxl_edits_record_done(&m->local_record);
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
                 const struct oxl_edit *e = &m->edits.at[i];
                 if (!m->from_trees || !e->of_trees)
@@ -172,7 +255,7 @@ static int reverse(struct undo *u, struct oxl_error *err)
         m->head_new = head;
         swap_digests(&m->ref_old, &m->ref_new);
         swap_digests(&m->tree_old, &m->tree_new);
-        m->force = true; /* what would be lost is stored first */
+        m->force = u->force;
         return k;
 }
 
@@ -251,12 +334,13 @@ static int undo_locked(struct undo *u, struct oxl_undo_result *ret, struct oxl_e
         return k;
 }
 
-int oxl_repo_undo(struct oxl_repo *r, int64_t id, struct oxl_undo_result *ret, struct oxl_error *err)
+int oxl_repo_undo(struct oxl_repo *r, int64_t id, const struct oxl_undo_options *options, struct oxl_undo_result *ret,
+                  struct oxl_error *err)
 {
         int k = oxl_repo_begin_write(r, err);
         if (k < 0)
                 return k;
-        struct undo u = { .repo = r, .wanted = id, .m = OXL_MOVE_INIT };
+        struct undo u = { .repo = r, .wanted = id, .force = options && options->force, .m = OXL_MOVE_INIT };
         k = undo_locked(&u, ret, err);
         undo_done(&u);
         oxl_repo_end_write(r);

@@ -78,6 +78,15 @@ int oxl_ref_name_check(const char *name, struct oxl_error *err)
         return problem ? OXL_FAIL_WHY(err, REF_NAME, name, problem) : 0;
 }
 
+int oxl_ref_new_name_check(const char *name, struct oxl_error *err)
+{
+        if (strcmp(name, "HEAD") == 0)
+                return OXL_FAIL_WHY(err, REF_NAME, name, "HEAD is where you are, never a branch or tag");
+        if (name[0] == '-')
+                return OXL_FAIL_WHY(err, REF_NAME, name, "it begins with '-', as options do");
+        return oxl_ref_name_check(name, err);
+}
+
 /* Why @name is not the full name of a ref; NULL when it is. */
 static const char *full_name_problem(const char *name)
 {

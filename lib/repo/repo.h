@@ -119,6 +119,8 @@ void oxl_settings_done(struct oxl_settings *s);
 /* --- refs.c --- */
 /* check-ref-format plus "not hex only", for the part after refs/heads/ or refs/tags/. REF_NAME. */
 OXL_MUST_CHECK int oxl_ref_name_check(const char *name, struct oxl_error *err);
+/* For a ref that is made: also not HEAD, and nothing that looks like an option. Refs that have such names are read. */
+OXL_MUST_CHECK int oxl_ref_new_name_check(const char *name, struct oxl_error *err);
 /* Reads and verifies one ref by full name ("refs/heads/main"). 1: no such ref. MALFORMED, SEAL, FILE_*. */
 OXL_MUST_CHECK int oxl_ref_read(const struct oxl_repo *r, const char *name, struct oxl_digest *ret,
                                 struct oxl_error *err);

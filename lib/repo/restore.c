@@ -5,7 +5,7 @@
  *   pass 1 looks at every destination and refuses local changes by name; with force it stores them as blobs first
  *     -> intent STAGED -> pass 2, in batches of 4,096: write temps, sync, rename, sync directories -> outcome
  *
- * Memory: one batch of names; both passes walk the source again. A file is replaced only by bytes that hashed to their name; a
+ * Memory: one batch of names, and the list of what was kept; both passes walk the source again. A file is replaced only by bytes that hashed to their name; a
  * damaged blob is named, its file left as it was, and the rest restored.
  * What a crash leaves: some files new, the others old, each whole, and temps carrying our owner number. Recovery runs pass 2
  * again: a file that equals neither the source nor the index, and is not in the store either, is somebody's new work, left
@@ -29,8 +29,11 @@ struct restore {
         struct oxl_checkout out;
         struct oxl_restore_intent spec;
         struct oxl_digest root; /* tree of the source commit; NONE: the index */
+        struct oxl_edits kept;  /* of what is overwritten: about 130 bytes for each changed file, with force */
         struct oxl_restore_result result;
         bool finishing; /* recovery */
+        bool alone;     /* into another folder, from a repository that cannot be written: no lock and no intent */
+        struct oxl_error unwritable; /* why; with alone */
 };
 
 static void restore_free(struct restore **p)
@@ -40,6 +43,8 @@ static void restore_free(struct restore **p)
                 return;
         oxl_checkout_done(&rs->out);
         oxl_restore_intent_done(&rs->spec);
+        oxl_edits_done(&rs->kept);
+        oxl_error_done(&rs->unwritable);
         free(rs);
         *p = NULL;
 }
@@ -104,6 +109,19 @@ static int indexed(struct restore *rs, const struct oxl_tree_item *item, struct 
         return k;
 }
 
+static int keep_item(struct restore *rs, const struct oxl_tree_item *item, struct oxl_error *err)
+{
+        static const struct oxl_state none = { .kind = OXL_ENTRY_NONE };
+        struct oxl_state kept;
+        if (rs->alone) {
+                oxl_repo_notice(rs->repo, item->path,
+                                "would be overwritten; the repository cannot be written, so it cannot be kept");
+                return oxl_error_copy(err, &rs->unwritable);
+        }
+        int k = oxl_checkout_keep(&rs->out, item->path, "overwritten", &kept, err);
+        return k < 0 ? k : oxl_edits_add(&rs->kept, item->path, item->path_len, &kept, &none, err);
+}
+
 static int check_item(struct restore *rs, const struct oxl_tree_item *item, struct oxl_error *err)
 {
         enum oxl_destination_state state;
@@ -129,13 +147,17 @@ static int check_item(struct restore *rs, const struct oxl_tree_item *item, stru
         }
         if (!rs->spec.force)
                 return OXL_FAIL_PATH(err, PATH_MODIFIED, item->path);
-        return oxl_checkout_keep(&rs->out, item->path, "overwritten", err);
+        return keep_item(rs, item, err);
 }
 
 /* Everything is looked at, and what will be overwritten is durable, before anything is written. */
 static int check_all(struct restore *rs, struct oxl_error *err)
 {
         int k = visit_all(rs, check_item, err);
+        if (k >= 0)
+                k = oxl_edits_sort(&rs->kept, err);
+        if (k >= 0 && rs->kept.n > 0)
+                k = oxl_edits_write_all(&rs->kept, rs->out.put, &rs->spec.local, err);
         return k < 0 ? k : oxl_checkout_keep_end(&rs->out, err);
 }
 
@@ -253,6 +275,8 @@ static int end_badly(struct restore *rs, int64_t intent, int k)
 {
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
         oxl_checkout_drop_batch(&rs->out);
+        if (rs->alone)
+                return k;
         OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner), OXL_INTENT_ABORTED,
                                        OUTCOME, true, &ignored),
                    "the intent stays open then, and recovery finishes it");
@@ -271,37 +295,49 @@ static int restore_locked(struct restore *rs, const char *const *paths, size_t n
                 return k;
         if (rs->out.total == 0)
                 return 0;
-        if ((k = OXL_MUTANT(RESTORE_WITHOUT_INTENT) ? 0 : record_intent(rs, &intent, err)) < 0)
+        if ((k = rs->alone || OXL_MUTANT(RESTORE_WITHOUT_INTENT) ? 0 : record_intent(rs, &intent, err)) < 0)
                 return k;
         k = write_all(rs, err);
         if (k < 0)
                 return end_badly(rs, intent, k);
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
-        OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner), OXL_INTENT_DONE,
-                                       OUTCOME, false, &ignored),
-                   "recovery proves it again");
+        if (!rs->alone)
+                OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner),
+                                               OXL_INTENT_DONE, OUTCOME, false, &ignored),
+                           "recovery proves it again");
         return oxl_checkout_end(&rs->out, err);
+}
+
+/* The writer lock; or, for another folder, no lock where the repository cannot be written (another user's, a read-only mount): then
+ * we only read from it, as cat does, and what a crash leaves is files of that folder, whole, and temps that sweep knows. */
+static int begin(struct restore *rs, const struct oxl_restore_options *o, struct oxl_error *err)
+{
+        struct oxl_error *why = &rs->unwritable;
+        int k = oxl_repo_begin_write(rs->repo, why);
+        bool refused = why->code == OXL_E_FILE_OPEN && (why->os == EROFS || why->os == EACCES || why->os == EPERM);
+        rs->alone = k < 0 && o->to && !rs->repo->owner && (refused || rs->repo->format.read_only);
+        if (k < 0 && !rs->alone)
+                oxl_error_move(err, why);
+        return rs->alone ? 0 : k;
 }
 
 int oxl_repo_restore(struct oxl_repo *r, const char *const *paths, size_t n, const struct oxl_restore_options *options,
                      struct oxl_restore_result *ret, struct oxl_error *err)
 {
         static const struct oxl_restore_options defaults;
-        int k = oxl_repo_begin_write(r, err);
+        cleanup(restore_free) struct restore *rs = calloc(1, sizeof *rs);
+        if (!rs)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        rs->repo = r;
+        int k = begin(rs, options ? options : &defaults, err);
         if (k < 0)
                 return k;
-        cleanup(restore_free) struct restore *rs = calloc(1, sizeof *rs);
-        if (!rs) {
-                k = OXL_FAIL_PLAIN(err, NOMEM);
-        } else {
-                rs->repo = r;
-                k = restore_locked(rs, paths, n, options ? options : &defaults, err);
-                rs->result.files = rs->out.files;
-                rs->result.bytes = rs->out.bytes;
-                rs->result.kept = rs->out.kept;
-                *ret = rs->result;
-                restore_free(&rs);
-        }
+        k = restore_locked(rs, paths, n, options ? options : &defaults, err);
+        rs->result.files = rs->out.files;
+        rs->result.bytes = rs->out.bytes;
+        rs->result.kept = rs->out.kept;
+        *ret = rs->result;
+        restore_free(&rs); /* its temps go before the lock */
         oxl_repo_end_write(r);
         return k;
 }

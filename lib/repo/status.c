@@ -5,6 +5,8 @@
  */
 #include <string.h>
 
+#include <oxenlite/verbs.h>
+
 #include "base/fail.h"
 #include "base/path.h"
 #include "objects/commit.h"
@@ -386,4 +388,44 @@ int oxl_repo_status(struct oxl_repo *r, oxl_status_fn *fn, void *ctx, struct oxl
                 return k;
         k = report_staged(&s, err);
         return k < 0 ? k : report_worktree(&s, err);
+}
+
+/* --- what was interrupted ------------------------------------------------------------------------------------------ */
+
+struct interrupted {
+        struct oxl_repo *repo;
+        oxl_interrupted_fn *fn;
+        void *ctx;
+};
+
+/* Only asked whether there is one: its file stays. */
+static bool note_dead(void *ctx, uint64_t number)
+{
+        (void)number;
+        *(bool *)ctx = true;
+        return false;
+}
+
+static int tell_interrupted(void *ctx, const struct oxl_event *event, struct oxl_error *err)
+{
+        const struct interrupted *x = ctx;
+        const struct oxl_interrupted i = { event->seq, event->verb };
+        if (oxl_owner_verdict(x->repo->root_fd, event->owner) != OXL_TEMP_DEAD)
+                return 0; /* at work, or on another machine */
+        int k = x->fn(x->ctx, &i, err);
+        return k < 0 ? k : 0;
+}
+
+int oxl_repo_interrupted(struct oxl_repo *r, oxl_interrupted_fn *fn, void *ctx, struct oxl_error *err)
+{
+        struct interrupted x = { r, fn, ctx };
+        struct oxl_journal *j = r->journal;
+        bool any = false;
+        OXL_IGNORE((int)oxl_owner_sweep_some(r->root_fd, note_dead, &any), "none is removed");
+        int k = any && !j ? oxl_repo_journal_copy(r, &j, err) : 0;
+        if (k >= 0 && any)
+                k = oxl_journal_open_intents(j, tell_interrupted, &x, err);
+        if (j != r->journal)
+                oxl_journal_close(j);
+        return k < 0 ? k : 0;
 }

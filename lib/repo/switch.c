@@ -76,7 +76,7 @@ static int set_head(struct switching *s, const char *prefix, const char *name, s
 
 static int create_branch(struct switching *s, const char *name, struct oxl_error *err)
 {
-        int k = oxl_ref_name_check(name, err);
+        int k = oxl_ref_new_name_check(name, err);
         if (k >= 0)
                 k = set_head(s, HEADS, name, err);
         if (k >= 0)

@@ -177,7 +177,7 @@ static int find_target(struct oxl_why *w, const char *what, struct oxl_error *er
         if (k > 0)
                 k = is_commit(w, what, err);
         if (k > 0)
-                k = oxl_why_find_object(w, what, err);
+                k = oxl_why_find_object(w, what, true, err);
         if (k > 0)
                 k = is_path(w, what, true, err);
         if (k > 0)

@@ -11,6 +11,8 @@
 #include "objects/idset.h"
 #include "repo/repo.h"
 
+enum { OXL_WHY_DIGITS_MIN = 8 }; /* of the start of an id */
+
 struct oxl_why {
         struct oxl_repo *repo;
         struct oxl_objects *objects;
@@ -33,8 +35,9 @@ OXL_MUST_CHECK int oxl_why_damage(struct oxl_why *w, struct oxl_error *why, stru
 OXL_MUST_CHECK int oxl_why_history(struct oxl_why *w, struct oxl_error *err);
 
 /* --- why_store.c --- */
-/* An object by its id or by a unique prefix of it: 0 found, 1 none; WHY_TARGET: several. Sets kind and id. */
-OXL_MUST_CHECK int oxl_why_find_object(struct oxl_why *w, const char *hex, struct oxl_error *err);
+/* An object of the store, or (@trash) of trash, by its id or by a unique prefix of it: 0 found, 1 none; WHY_TARGET: several. Sets
+ * kind and id. */
+OXL_MUST_CHECK int oxl_why_find_object(struct oxl_why *w, const char *hex, bool trash, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_why_copies(struct oxl_why *w, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_why_quarantine(struct oxl_why *w, struct oxl_error *err);
 /* Operations and open intents. */

@@ -17,9 +17,10 @@
 #include "objects/quarantine.h"
 #include "os/fdio.h"
 #include "repo/move.h"
+#include "repo/trash.h"
 #include "repo/why.h"
 
-enum { PREFIX_DIGITS_MIN = 8, NOTE_BYTES_MAX = 65536 };
+enum { NOTE_BYTES_MAX = 65536 };
 
 static void pack_free(struct oxl_pack **p)
 {
@@ -29,6 +30,32 @@ static void pack_free(struct oxl_pack **p)
 static void json_free(struct oxl_json **j)
 {
         oxl_json_free(*j);
+}
+
+/* --- folders ----------------------------------------------------------------------------------------------------------------------- */
+
+/* Calls @fn for each folder in the folder @dir of the repository. */
+typedef int folder_fn(void *ctx, int fd, const char *path, struct oxl_error *err);
+static int each_folder(const struct oxl_why *w, const char *dir, folder_fn *fn, void *ctx, struct oxl_error *err)
+{
+        cleanup_fd int fd = oxl_open_beneath(w->repo->root_fd, dir, O_RDONLY | O_DIRECTORY, 0);
+        cleanup_dir struct oxl_dir list = OXL_DIR_INIT;
+        struct oxl_dirent e;
+        int more, k = 0;
+        if (fd < 0 && errno == ENOENT)
+                return 0;
+        if (fd < 0 || oxl_dir_open(&list, fd) < 0)
+                return OXL_FAIL_OS(err, DIR_OPEN, dir);
+        while (k >= 0 && (more = oxl_dir_next(&list, &e)) > 0) {
+                cleanup_free char *path = NULL;
+                cleanup_fd int below = oxl_fd_open(fd, e.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
+                if (below < 0)
+                        continue; /* a file, or gone */
+                k = oxl_path_join(dir, e.name, &path, err);
+                if (k >= 0)
+                        k = fn(ctx, below, path, err);
+        }
+        return k < 0 ? k : more < 0 ? OXL_FAIL_OS(err, DIR_READ, dir) : 0;
 }
 
 /* --- packs and loose blobs: of the store, and of runs of gc in trash, which look like stores -------------------------------- */
@@ -121,7 +148,7 @@ static bool parse_digits(const char *hex, struct packs *p, enum oxl_algo blob_al
                 p->digits = 2 * OXL_DIGEST_BYTES;
                 return true;
         }
-        if (n < PREFIX_DIGITS_MIN || n > 2 * OXL_DIGEST_BYTES || strspn(hex, "0123456789abcdef") != n)
+        if (n < OXL_WHY_DIGITS_MIN || n > 2 * OXL_DIGEST_BYTES || strspn(hex, "0123456789abcdef") != n)
                 return false;
         memset(digits, '0', sizeof digits);
         memcpy(digits, hex, n);
@@ -129,16 +156,32 @@ static bool parse_digits(const char *hex, struct packs *p, enum oxl_algo blob_al
         return oxl_hex_decode(digits, p->from, OXL_DIGEST_BYTES);
 }
 
-int oxl_why_find_object(struct oxl_why *w, const char *hex, struct oxl_error *err)
+/* In the store at @root_fd; a run in trash lacks folders that it has no files for. */
+static int find_in_store(struct finding *f, int root_fd, struct oxl_error *err)
 {
-        const struct oxl_format *format = &w->repo->format;
-        struct finding f = { .w = w, .packs = { .w = w, .root_fd = w->repo->root_fd, .where = "", .fn = found_entry } };
+        cleanup_fd int packs = oxl_open_beneath(root_fd, "versions/packs", O_PATH | O_DIRECTORY, 0);
+        cleanup_fd int files = oxl_open_beneath(root_fd, "versions/files", O_PATH | O_DIRECTORY, 0);
+        f->packs.root_fd = root_fd;
+        int k = packs < 0 ? 0 : oxl_pack_list(root_fd, ask_pack, &f->packs, err);
+        return k < 0 || files < 0 ? k
+                                  : oxl_loose_list(root_fd, f->w->repo->format.blob_algo, found_loose, NULL, f, err);
+}
+
+static int find_in_trash(void *ctx, int fd, const char *path, struct oxl_error *err)
+{
+        (void)path;
+        return find_in_store(ctx, fd, err);
+}
+
+int oxl_why_find_object(struct oxl_why *w, const char *hex, bool trash, struct oxl_error *err)
+{
+        struct finding f = { .w = w, .packs = { .w = w, .where = "", .fn = found_entry } };
         f.packs.ctx = &f;
-        if (!parse_digits(hex, &f.packs, format->blob_algo))
+        if (!parse_digits(hex, &f.packs, w->repo->format.blob_algo))
                 return 1;
-        int k = oxl_pack_list(w->repo->root_fd, ask_pack, &f.packs, err);
-        if (k >= 0)
-                k = oxl_loose_list(w->repo->root_fd, format->blob_algo, found_loose, NULL, &f, err);
+        int k = find_in_store(&f, w->repo->root_fd, err);
+        if (k >= 0 && trash)
+                k = each_folder(w, "trash", find_in_trash, &f, err);
         if (k < 0 || f.found == 0)
                 return k < 0 ? k : 1;
         if (f.found > 1)
@@ -195,32 +238,9 @@ static int ask_store(struct oxl_why *w, int root_fd, const char *where, struct o
         return tell_copy(&p, OXL_WHY_LOOSE, path, 0, (uint64_t)st.st_size, err);
 }
 
-/* Calls @fn for each folder in the folder @dir of the repository. */
-typedef int folder_fn(struct oxl_why *w, int fd, const char *path, struct oxl_error *err);
-static int each_folder(struct oxl_why *w, const char *dir, folder_fn *fn, struct oxl_error *err)
+static int ask_trash(void *ctx, int fd, const char *path, struct oxl_error *err)
 {
-        cleanup_fd int fd = oxl_open_beneath(w->repo->root_fd, dir, O_RDONLY | O_DIRECTORY, 0);
-        cleanup_dir struct oxl_dir list = OXL_DIR_INIT;
-        struct oxl_dirent e;
-        int more, k = 0;
-        if (fd < 0 && errno == ENOENT)
-                return 0;
-        if (fd < 0 || oxl_dir_open(&list, fd) < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, dir);
-        while (k >= 0 && (more = oxl_dir_next(&list, &e)) > 0) {
-                cleanup_free char *path = NULL;
-                cleanup_fd int below = oxl_fd_open(fd, e.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-                if (below < 0)
-                        continue; /* a file, or gone */
-                k = oxl_path_join(dir, e.name, &path, err);
-                if (k >= 0)
-                        k = fn(w, below, path, err);
-        }
-        return k < 0 ? k : more < 0 ? OXL_FAIL_OS(err, DIR_READ, dir) : 0;
-}
-
-static int ask_trash(struct oxl_why *w, int fd, const char *path, struct oxl_error *err)
-{
+        struct oxl_why *w = ctx;
         cleanup_free char *where = NULL;
         return asprintf(&where, "%s/", path) < 0 ? OXL_FAIL_PLAIN(err, NOMEM) : ask_store(w, fd, where, err);
 }
@@ -229,7 +249,7 @@ int oxl_why_copies(struct oxl_why *w, struct oxl_error *err)
 {
         if (w->id.algo == OXL_ALGO_NONE)
                 return 0;
-        int k = each_folder(w, "trash", ask_trash, err);
+        int k = each_folder(w, "trash", ask_trash, w, err);
         return k < 0 ? k : ask_store(w, w->repo->root_fd, "", err);
 }
 
@@ -246,8 +266,9 @@ static bool note_matches(const struct oxl_why *w, const struct oxl_json *note)
                (place && strcmp(place, path) == 0);
 }
 
-static int ask_kept(struct oxl_why *w, int fd, const char *path, struct oxl_error *err)
+static int ask_kept(void *ctx, int fd, const char *path, struct oxl_error *err)
 {
+        struct oxl_why *w = ctx;
         cleanup_buf struct oxl_buf text = OXL_BUF_INIT;
         cleanup(json_free) struct oxl_json *note = NULL;
         cleanup_free char *data = NULL;
@@ -260,15 +281,15 @@ static int ask_kept(struct oxl_why *w, int fd, const char *path, struct oxl_erro
         return k < 0 ? k : oxl_why_tell(w, &item, err);
 }
 
-static int ask_run(struct oxl_why *w, int fd, const char *path, struct oxl_error *err)
+static int ask_run(void *ctx, int fd, const char *path, struct oxl_error *err)
 {
         (void)fd;
-        return each_folder(w, path, ask_kept, err);
+        return each_folder(ctx, path, ask_kept, ctx, err);
 }
 
 int oxl_why_quarantine(struct oxl_why *w, struct oxl_error *err)
 {
-        return w->id.algo == OXL_ALGO_NONE ? 0 : each_folder(w, OXL_QUARANTINE, ask_run, err);
+        return w->id.algo == OXL_ALGO_NONE ? 0 : each_folder(w, OXL_QUARANTINE, ask_run, w, err);
 }
 
 /* --- the journal ----------------------------------------------------------------------------------------------------------------------- */
@@ -283,6 +304,7 @@ struct reading {
         struct oxl_why *w;
         struct oxl_journal *journal;
         struct oxl_buf operations; /* struct operation */
+        struct oxl_horizon horizon;
 };
 
 static bool is_text(const struct oxl_why *w, const char *text)
@@ -296,6 +318,9 @@ static int keep_operation(void *ctx, const struct oxl_operation *op, struct oxl_
 {
         struct reading *rd = ctx;
         struct operation o = { .id = op->id, .intent = op->intent };
+        int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err);
+        if (k < 0 || op->time_ns < rd->horizon.since_ns)
+                return k < 0 ? k : 0; /* gc has not kept what it needs, nor its lists */
         snprintf(o.verb, sizeof o.verb, "%s", op->verb);
         o.names = !rd->w->path && (is_text(rd->w, op->old_id) || is_text(rd->w, op->new_id));
         return oxl_buf_append(&rd->operations, &o, sizeof o, err);
@@ -314,13 +339,18 @@ static int body_needs(struct oxl_why *w, const char *body, struct oxl_error *err
 {
         char id[OXL_DIGEST_TEXT_MAX];
         cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
+        cleanup(oxl_edits_record_done) struct oxl_edits_record kept = OXL_EDITS_RECORD_INIT;
+        const enum oxl_algo algo = w->repo->format.blob_algo;
         oxl_digest_text(&w->id, id);
         if (!w->path && strstr(body, id))
                 return 1;
-        int k = oxl_move_parse(body, w->repo->format.blob_algo, &m, err);
-        if (k != 0)
-                return k < 0 ? k : 0;
-        k = oxl_edits_read(&m.edits, w->objects, w->repo->format.blob_algo, &m.record, err);
+        int k = oxl_move_parse(body, algo, &m, err);
+        if (k >= 0)
+                k = oxl_edits_read(&m.edits, w->objects, algo, &m.record, err);
+        if (k >= 0)
+                k = oxl_kept_parse(body, algo, &kept, err); /* of a restore, too */
+        if (k >= 0)
+                k = oxl_edits_read(&m.edits, w->objects, algo, &kept, err);
         for (size_t i = 0; k >= 0 && i < m.edits.n; i++)
                 if (edit_matches(w, &m.edits.at[i]))
                         return 1;
@@ -376,11 +406,12 @@ int oxl_why_journal(struct oxl_why *w, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         const struct oxl_repo *r = w->repo;
-        struct reading rd = { .w = w, .operations = OXL_BUF_INIT };
+        struct reading rd = { .w = w, .operations = OXL_BUF_INIT, .horizon = OXL_HORIZON_INIT };
         if (oxl_repo_journal_copy(r, &rd.journal, &why) < 0)
                 return oxl_why_damage(w, &why, err);
         int k = read_journal(&rd, err);
         oxl_journal_close(rd.journal);
         oxl_buf_done(&rd.operations);
+        oxl_horizon_done(&rd.horizon);
         return k;
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Health of a repository of ours, from the ledger alone: what a scrub would look at first, and what was found. Writes nothing. */
+#include <string.h>
+
 #include <oxenlite/tools.h>
 
 #include "scrub/run.h"
@@ -59,6 +61,7 @@ int oxl_health(const char *start, const struct oxl_repo_options *repo_options, u
                 ret->open_intents = facts.open_intents;
                 ret->last_pass_ns = facts.pass_ns;
                 ret->last_clean_ns = facts.clean_ns;
+                memcpy(ret->passes, facts.passes, sizeof facts.passes);
         }
         oxl_coverage_done(&h.coverage);
         return k < 0 ? k : 0;

@@ -131,7 +131,11 @@ static void pace_rest(void *ctx, uint64_t bytes, int64_t latency_ns, bool medium
 static struct oxl_check_hooks hooks_of(struct rest *r)
 {
         return (struct oxl_check_hooks){
-                .pace = pace_rest, .unit = note_again, .ctx = r, .due_before_ns = r->pass->due_before_ns, .mark = true
+                .pace = pace_rest,
+                .unit = note_again,
+                .ctx = r,
+                .due_before_ns = r->pass->due_before_ns,
+                .mark = true,
         };
 }
 
@@ -144,7 +148,10 @@ static int check_rest(struct oxl_scrub_pass *p, struct oxl_error *err)
 {
         struct rest rest = { .pass = p };
         const struct oxl_repo_options options = options_of(p);
-        const struct oxl_check_hooks hooks = hooks_of(&rest);
+        struct oxl_check_hooks hooks = hooks_of(&rest);
+        hooks.pass_begin_ns = p->coverage.now_ns;
+        hooks.pass_files = p->result.files;
+        hooks.pass_bytes = p->result.bytes;
         const struct oxl_check_options limits = { .media = p->contract->media, .record = true, .hooks = &hooks };
         struct oxl_check_result done;
         int r = oxl_check_run(p->target->path, &options, &limits, hear_rest, &rest, &done, err);
@@ -268,6 +275,7 @@ int oxl_scrub_native_status(const struct oxl_scrub_target *target, const struct 
         ret->status.open_intents = facts.open_intents;
         ret->status.last_pass_ns = facts.pass_ns;
         ret->status.last_clean_ns = facts.clean_ns;
+        memcpy(ret->status.passes, facts.passes, sizeof facts.passes);
         return 0;
 }
 

@@ -57,6 +57,7 @@ struct scan {
         char **gone; /* owned; paths of rows without a file */
         size_t n_gone, cap_gone;
         int64_t now_ns, flushed_ns;
+        struct oxl_passes passes;
         oxl_scrub_finding_fn *tell; /* oxl_scrub_findings only */
         void *tell_ctx;
 };
@@ -171,6 +172,8 @@ static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_erro
 {
         struct scan *s = ctx;
         struct unit key = { .path = (char *)(uintptr_t)row->path };
+        if (oxl_passes_take(&s->passes, row))
+                return 0;
         if (strcmp(row->path, OXL_LEDGER_PASS) == 0) {
                 s->coverage->status.last_pass_ns = row->verified_ns;
                 return 0;
@@ -203,8 +206,10 @@ static int match(struct scan *s, int64_t due_before_ns, struct oxl_error *err)
         int r = 0;
         if (s->n > 1)
                 qsort(s->units, s->n, sizeof *s->units, compare_paths);
+        s->passes = (struct oxl_passes){ 0 };
         if (s->journal)
                 r = oxl_journal_ledger(s->journal, take_row, s, err);
+        memcpy(s->coverage->status.passes, s->passes.shown, sizeof s->passes.shown);
         if (r == 0 && s->journal)
                 r = oxl_journal_findings(s->journal, count_finding, s, err);
         for (size_t i = 0; r == 0 && i < s->n; i++) {
@@ -424,10 +429,24 @@ static int read_and_record(void *ctx, struct oxl_oxen *x, struct oxl_error *err)
 static int record_end(struct scan *s, bool clean, bool complete, struct oxl_error *err)
 {
         int64_t now = oxl_scrub_clock(CLOCK_REALTIME);
-        const struct oxl_ledger_row rows[] = { { .path = OXL_LEDGER_PASS, .verified_ns = now, .verdict = "good" },
+        const struct oxl_scrub_result *done = &s->pass->result;
+        const struct oxl_pass pass = {
+                .begin_ns = s->now_ns,
+                .end_ns = now,
+                .files = done->files,
+                .bytes = done->bytes,
+                .findings = done->findings,
+                .unreadable = done->unreadable,
+                .whole = true,
+                .clean = clean,
+                .scrub = true,
+        };
+        struct oxl_pass_texts texts;
+        const struct oxl_ledger_row rows[] = { oxl_passes_row(&s->passes, &pass, &texts),
+                                               { .path = OXL_LEDGER_PASS, .verified_ns = now, .verdict = "good" },
                                                { .path = OXL_LEDGER_CLEAN, .verified_ns = now, .verdict = "good" } };
         const struct oxl_ledger_change change = { .rows = rows,
-                                                  .n_rows = clean ? 2 : 1,
+                                                  .n_rows = clean ? 3 : 2,
                                                   .gone = (const char *const *)s->gone,
                                                   .n_gone = complete ? s->n_gone : 0 };
         if (!s->journal)

@@ -16,6 +16,10 @@ ox add f
 ox commit -m one
 ox branch topic
 out_has "created branch topic at"
+ox 1 switch topci
+err_has "did you mean 'topic'? See oxen-lite branch"
+ox 1 tag v2 nope
+err_has "next: see oxen-lite branch, and oxen-lite tag"
 ox 1 branch topic
 err_has "[ref-exists]"
 ox 1 branch topic/sub
@@ -25,6 +29,14 @@ ox 1 branch like/b
 err_has "[ref-conflict]"
 ox 2 branch abc123
 err_has "[ref-name-invalid]"
+for name in HEAD -x; do
+        ox 2 branch -- "$name"
+        err_has "[ref-name-invalid]"
+        ox 2 tag -- "$name"
+        err_has "[ref-name-invalid]"
+        ox 2 switch -c -- "$name"
+        err_has "[ref-name-invalid]"
+done
 ox 2 branch -d
 json branch
 is "[b['name'] for b in d['branches']] == ['like/b/c', 'main', 'topic']" "[b['current'] for b in d['branches']] == [False, True, False]"

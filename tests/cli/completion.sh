@@ -82,6 +82,17 @@ all_are HEAD main side v1
 [ ! -e ran ] || fail "a branch name was run"
 offers log s
 all_are side
+ox tag v2
+offers branch -d ""
+all_are main side
+offers tag -d ""
+all_are v1 v2
+offers tag --delete ""
+all_are v1 v2
+offers tag new s
+all_are side
+offers config user.
+all_are user.email user.name
 
 if command -v zsh >/dev/null; then
         zsh -n "$files/_oxen-lite" || fail "zsh does not read its file"

@@ -77,8 +77,10 @@ SCRIPT
 before=$(cat .oxen-lite/config.json)
 status=0
 EDITOR=$tmp/editor TMPDIR=$tmp "$OXEN_LITE" config --edit >"$tmp/out" 2>"$tmp/err" || status=$?
-[ "$status" -ne 0 ] || fail "a broken edit was taken"
+same "$status" 2 "exit of a broken edit"
 err_has "is kept here"
+err_has "which you edited, is not taken"
+err_lacks "fsck"
 same "$(cat .oxen-lite/config.json)" "$before" "config.json after a broken edit"
 grep -q broken "$tmp"/oxen-lite-config-*.json || fail "the edited copy is gone"
 rm "$tmp"/oxen-lite-config-*.json

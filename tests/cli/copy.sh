@@ -113,8 +113,18 @@ is "d['error']['code'] == 'copy-destination'"
 mkdir "$tmp/foreign"
 ox -C "$tmp/foreign" init
 json 1 copy "$tmp/foreign"
-is "d['error']['code'] == 'copy-destination'"
+is "d['error']['code'] == 'copy-destination'" "'to' not in d"
+ox 1 copy "$tmp/foreign"
+silent_out
 ox -C "$tmp/foreign" fsck
+mkdir "$tmp/full"
+echo mine >"$tmp/full/file"
+json 1 copy "$tmp/full"
+is "d['error']['code'] == 'copy-destination'" "'other files' in d['error']['message']"
+same "$(ls -A "$tmp/full")" file "the folder that is no copy"
+mkdir "$tmp/full/lost+found" "$tmp/full/.oxen-lite.oxl-0000000000000001-0000000000000001.tmp"
+rm "$tmp/full/file"
+ox copy "$tmp/full" # the root of a file system, where an earlier copy was killed
 json 2 copy
 is "d['error']['code'] == 'usage'"
 
@@ -226,9 +236,17 @@ if mount -t tmpfs -o size=12m none "$tmp/disk" 2>/dev/null; then
         ox add huge
         ox commit -m huge
         json 1 copy "$tmp/disk/copy"
-        is "d['error']['errno'] == 'ENOSPC'"
+        is "d['error']['errno'] == 'ENOSPC'" "d['error']['paths'][0].startswith('$tmp/disk/copy/.oxen-lite/')"
+        ox 1 copy "$tmp/disk/copy"
+        silent_out
+        err_has "the disk is full"
         ox -C "$tmp/disk/copy" fsck
         same "$(find "$tmp/disk" -name '*.tmp' | wc -l)" 0 "temps on the full disk"
+        head -c 64m /dev/zero >"$tmp/disk/fill" 2>/dev/null || true
+        json 1 copy "$tmp/disk/second"
+        is "d['error']['errno'] == 'ENOSPC'" "d['error']['paths'][0].startswith('$tmp/disk/second')" \
+                "'.tmp' not in d['error']['paths'][0]"
+        rm "$tmp/disk/fill"
         mount -o remount,size=64m "$tmp/disk"
         ox copy "$tmp/disk/copy"
         ox -C "$tmp/disk/copy" fsck

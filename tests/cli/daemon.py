@@ -27,7 +27,10 @@ def settings():
     check_config('{"repositories": [{"path": "x", "days": 0}], "scrub": 1}', 2,
                  "checked.json: /repositories/0/path: must be an absolute path", "/repositories/0/days: 0 is below 1",
                  "/scrub: must be an object")
-    check_config("{", 2, "is no JSON")
+    check_config("", 2, "is no JSON: it is empty")
+    check_config('{\n  "repositories": [],\n  "days" 1}', 2, "is no JSON: line 3, column 10: a colon is missing")
+    check_config('{"repositories": [], "socket": {"group": "no-such-group"}}', 2, '/socket/group: there is no group "no-such-group"')
+    check_config('{"repositories": [], "socket": {"group": "root"}}', 0, "no errors")
     done = subprocess.run([OXEN_LITED, "--config", tmp / "nothing.json"], capture_output=True, text=True)
     assert done.returncode == 2 and "[file-open]" in done.stderr, done
 

@@ -89,12 +89,18 @@ with Daemon(tmp / "d", [one], limits="4:600") as d:
         assert d.status()["schema"]
 
     # Garbage: an answer, then the end. What is JSON, but no request, is only refused.
-    for garbage in (b"\0\xff\xfe\n", b"{\n", b"POST / HTTP/1.1\r\n", b"{\"do\":\"status\"} x\n", b"\n"):
+    for garbage in (b"\0\xff\xfe\n", b"{\n", b"{\"do\":\"status\"} x\n", b"\n"):
         assert json.loads(closed(raw(d, garbage)))["error"]["code"] == "daemon-request", garbage
     c = raw(d, b"{\"do\":\"nonsense\"}\n{\"do\":\"status\"}\n")
     assert c.answer()["error"]["code"] == "daemon-request"
     check(c.answer(), "daemon-status.json")
     c.close()
+
+    # Another method than GET.
+    for method, tail in (("POST", "body"), ("HEAD", ""), ("DELETE", "")):
+        head, _, body = closed(raw(d, f"{method} /metrics HTTP/1.1\r\nHost: x\r\n\r\n{tail}".encode())).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.0 405 ") and b"\r\nAllow: GET\r\n" in head, head
+        assert (body == b"") == (method == "HEAD"), body
 
     # A line that never ends; the head of a request that never ends.
     for start in (b"x", b"GET /metrics HTTP/1.0\r\nA: "):
@@ -104,7 +110,8 @@ with Daemon(tmp / "d", [one], limits="4:600") as d:
         except (BrokenPipeError, ConnectionResetError):
             pass
         answer = closed(c)
-        assert not answer or b"is longer than 64 KiB" in answer, answer
+        assert b"is longer than 64 KiB" in answer, answer
+        assert answer.startswith(b"HTTP/1.0 400 " if start[:3] == b"GET" else b"{"), answer
 
     # Asks and closes its half: the answer comes. Asks a hundred times at once: a hundred answers, in order.
     c = raw(d, b"{\"do\":\"status\"}\n")

@@ -75,13 +75,15 @@ def flip(rng):
 
 
 def heal(d, blob, data, rng):
-    """Passes until the blob is as it was; the daemon may die meanwhile."""
+    """Passes until the blob is as it was; the daemon may die twice meanwhile: a repair of much data needs longer than it would live otherwise."""
     until = time.monotonic() + LIMIT
+    kills = 0
     while True:
         status = d.status()["repositories"][0]
         if not status["pass"]:
             d.ask(do="scrub", repository=str(one))
-        if rng.random() < 0.05:
+        if kills < 2 and rng.random() < 0.05:
+            kills += 1
             d.kill()
             d.start()
             count("daemons killed")

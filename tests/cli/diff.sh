@@ -8,6 +8,15 @@ ox --quiet init
 ox 1 diff HEAD
 ox diff
 silent_out
+ox diff --staged
+silent_out
+printf first >first
+ox add first
+ox diff --staged
+out_is "A first 5 bytes"
+ox 1 diff --staged HEAD
+ox rm --cached first
+rm first
 printf 12345 >mod
 printf 1 >del
 printf '#!' >tool
@@ -29,6 +38,8 @@ out_is "D del 1 byte
 M mod 5 bytes -> 9 bytes
 X tool file -> executable
 T turn file -> symlink"
+ox diff --staged
+silent_out
 json diff
 is "[(r['status'], r['path']) for r in d['differences']] == [('D', 'del'), ('M', 'mod'), ('X', 'tool'), ('T', 'turn')]" \
         "d['differences'][0]['new'] is None" "d['differences'][1]['new'] == {'kind': 'file', 'size': '9', 'id': None}" \
@@ -36,6 +47,19 @@ is "[(r['status'], r['path']) for r in d['differences']] == [('D', 'del'), ('M',
 ox add -A
 ox diff
 silent_out
+ox diff --staged
+out_is "D del 1 byte
+M mod 5 bytes -> 9 bytes
+A sub/new 1 byte
+X tool file -> executable
+T turn file -> symlink"
+printf 1234567890 >mod # not staged: another size in the working tree alone
+ox diff --cached HEAD
+out_has "M mod 5 bytes -> 9 bytes"
+printf 123456789 >mod
+json diff --staged
+is "[r['status'] for r in d['differences']] == ['D', 'M', 'A', 'X', 'T']" \
+        "d['differences'][0]['new'] is None" "len(d['differences'][1]['new']['id']) == 64"
 ox diff HEAD
 out_is "D del 1 byte
 M mod 5 bytes -> 9 bytes
@@ -45,6 +69,13 @@ T turn file -> symlink"
 ox commit -m two
 ox diff HEAD
 silent_out
+ox diff --staged
+silent_out
+ox diff --staged HEAD~1
+out_has "D del 1 byte"
+out_has "A sub/new 1 byte"
+ox 1 diff --staged nowhere
+ox 2 diff --staged HEAD HEAD
 ox diff HEAD~1 HEAD
 out_is "D del 1 byte
 M mod 5 bytes -> 9 bytes

@@ -31,6 +31,7 @@ for command in "log" "ls" "cat HEAD:a" "status" "show" "help" "version" "fsck" "
         case $command in fsck) wanted=8 ;; *) wanted=1 ;; esac
         same "$status" $wanted "exit code of '$command >/dev/full'"
         grep -q 'standard output.*\[file-write\]' "$tmp/err" || fail "'$command >/dev/full' says: $(cat "$tmp/err")"
+        grep -q 'the output is not complete' "$tmp/err" || fail "'$command >/dev/full' advises: $(cat "$tmp/err")"
 done
 
 # The commit is made; that its line was not seen is said by the exit code.

@@ -20,6 +20,7 @@ head -c 3m /dev/urandom >other
 ox 1 add -A
 err_has "No space left on device"
 err_has "[file-write]"
+err_has "the disk is full: free space there"
 ox status
 out_lacks "staged:"
 same "$(find .oxen-lite/versions/tmp -type f | wc -l | tr -d ' ')" 0 "temps left"

@@ -43,8 +43,10 @@ json gc --undo "$id"
 is "d['back']['files'] == '2'" "len(d['items']) == 2"
 fsck_clean
 [ ! -e ".oxen-lite/trash/$id" ] || fail "its folder is still there"
-ox 1 undo # the newest is the setting, which moved nothing
-err_has "[operation-not-undone]"
+ox undo # gc, gc --undo and the setting moved nothing that it takes back
+out_has "(rm)"
+ox undo
+out_has "(undo)"
 
 # For good.
 ox gc

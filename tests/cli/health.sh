@@ -57,10 +57,23 @@ is "d['damaged_files'] == '1'" "'blob-damaged' in [f['slug'] for f in d['finding
 ox 3 health
 out_has "blob-damaged"
 out_has X
+out_has "fsck --record looks again"
+json 3 health
+is "int(d['last_pass_ns']) > int(d['last_clean_ns']) > 0"
 cp "$tmp/good" "$blob"
 ox fsck --record
 ox health
 out_has healthy
+out_lacks "pass     never"
+
+# What a repair healed is settled at once.
+chmod u+w "$blob"
+printf damaged | dd of="$blob" bs=1 seek=500 conv=notrunc 2>/dev/null
+ox 4 fsck --record
+ox 3 health
+ox 1 fsck --repair
+json health
+is "d['findings'] == []" "d['damaged_files'] == '0'" "d['last_clean_ns'] == d['last_pass_ns'] != '0'"
 
 # A tree that is gone: the folder is named.
 cp -a .oxen-lite/versions/packs "$tmp/packs"

@@ -31,6 +31,7 @@ chmod 600 ../report.html
 ox fsck --html ../report.html
 out_has "report: ../report.html"
 page ../report.html Healthy "$hostile" "Every stored byte was read"
+! grep -q "Last passes" ../report.html || fail "passes, although none is recorded"
 same "$(stat -c %a ../report.html)" 600 "mode of a replaced report"
 [ "$(find .. -maxdepth 1 -name '*.tmp')" = "" ] || fail "a temp was left"
 python3 - "$SRCDIR/tests/cli" ../report.html <<'END' || fail "the map of a healthy repository"
@@ -48,7 +49,10 @@ page ../quick.html "Nothing is wrong in the part that was read" "never verified"
 blob=$(find .oxen-lite/versions/files -name data -size -150k)
 chmod u+w "$blob"
 printf damaged | dd of="$blob" bs=1 seek=500 conv=notrunc 2>/dev/null
+ox 4 fsck --record
+ox fsck --record --quick
 json 4 fsck --html ../damaged.html
+page ../damaged.html "Recorded and not settled" "Last passes" "a part, clean"
 cp "$tmp/out" ../damaged.json
 is "len(d['findings']) >= 2"
 python3 - "$SRCDIR/tests/cli" ../damaged.json ../damaged.html <<'END' || fail "findings of the damaged repository"
@@ -78,6 +82,9 @@ ln -s report.html ../link.html
 ox 16 fsck --html ../link.html
 err_has "is something else"
 ox 16 fsck --html ..
+ox 16 fsck --html ../nowhere/x.html
+err_has "no folder '../nowhere'"
+[ ! -e ../nowhere ] || fail "a folder was made for the report"
 ox 16 fsck --html ../x.html --repair
 ox 16 fsck --html ../x.html --oxen .
 json 12 fsck --html ../report.html/x.html # 4, and 8: the report is missing
@@ -119,6 +126,31 @@ draw() {
 echo '<!DOCTYPE html><title>x</title><script>console.error("heard")</script>' >noisy.html
 draw noisy.html 0
 grep -q heard "$tmp/said" || fail "the console is not heard"
+# widths PAGE: in frames from a phone's width to a large window's nothing sticks out at the side. The frame's own policy lets no script run
+# in it, so the page around it measures.
+widths() {
+        python3 - "$1" >frames.html <<'END'
+import html, pathlib, sys
+page = html.escape(pathlib.Path(sys.argv[1]).read_text(), quote=True)
+print("<!DOCTYPE html><title>x</title>")
+for width in (400, 500, 640, 760, 900, 1100):
+    print(f'<iframe style="width:{width}px;height:900px;border:0" srcdoc="{page}"></iframe>')
+print("""<p id="said"></p><script>onload = () => { said.textContent = "widths:" + [...document.querySelectorAll("iframe")].map(f => {
+const d = f.contentDocument.documentElement; return " " + f.clientWidth + "=" + d.scrollWidth; }).join("") + ";"; }</script>""")
+END
+        timeout 120 "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$tmp/browser" --window-size=1300,1000 \
+                --virtual-time-budget=5000 --dump-dom "file://$work/frames.html" >"$tmp/dom" 2>"$tmp/console" || fail "$browser: $1"
+        grep -o 'id="said">widths:[^;]*;' "$tmp/dom" >"$tmp/widths" || fail "$1 was not measured"
+        # hidden scroll bars or not, a frame is never narrower than 380 of its 400 pixels
+        python3 - "$tmp/widths" <<'END' || fail "$1 sticks out: $(cat "$tmp/widths")"
+import re, sys
+pairs = re.findall(r"(\d+)=(\d+)", open(sys.argv[1]).read())
+assert len(pairs) == 6 and all(int(frame) >= int(page) >= int(frame) - 20 for frame, page in pairs), pairs
+END
+}
+for file in report.html damaged.html daemon.html; do
+        [ ! -e "$file" ] || widths "$file"
+done
 for file in report.html damaged.html daemon.html; do
         [ -e "$file" ] || continue
         draw "$file" 0

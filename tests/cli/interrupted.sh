@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Ctrl-C while a large file is added: 130, nothing staged, no temp left; the same for TERM and for commit. fsck: 32 is added to what it
+# Ctrl-C while a large file is added: 130, nothing staged, no temp left; the same for TERM, HUP (unless it was ignored, as under nohup) and commit. fsck: 32 is added to what it
 # found so far, also with --repair and of an Oxen store; what was read is not called damaged, and nothing is changed.
 # shellcheck source=tests/cli/_lib.sh
 . "$SRCDIR/tests/cli/_lib.sh"
@@ -28,6 +28,7 @@ def run(number, *words):
 
 run(signal.SIGINT, "add", "large")
 run(signal.SIGTERM, "add", "large")
+run(signal.SIGHUP, "add", "large")
 run(signal.SIGINT, "add", "-A")
 subprocess.run([ox, "--quiet", "add", "small"], check=True)
 run(signal.SIGINT, "commit", "-m", "both", "large")

@@ -30,8 +30,16 @@ json rm b dir
 is "d['files'] == '3'" "d['removed'] == '3'" "d['kept'] == '1'"
 err_has "'b': removed; what it was is kept as blob"
 [ -e dir/untracked ] || fail "an untracked file is gone"
+blob=$(sed -n 's/.*oxen-lite cat \([0-9a-f]*\) >FILE.*/\1/p' "$tmp/err")
+ox cat "$blob"
+out_is changed
+ox why "$blob"
+out_has "(rm) keeps it"
 ox undo
-same "$(cat b)" b "undo of rm"
+same "$(cat b)" changed "undo of rm"
+json status
+is "d['staged'] == []" "[e['path'] for e in d['changed']] == ['b']"
+ox restore --force b
 
 ox rm --cached a
 [ -e a ] || fail "--cached removed the file"

@@ -179,3 +179,42 @@ json switch -c second
 is "d['branch'] == 'second'" "d['files'] == d['removed'] == '0'"
 json 1 switch main
 is "d['error']['code'] == 'ref-not-found'"
+
+# Content that is damaged in the store: refused before anything moves, also with --force; undo of a switch does the same.
+mkdir "$tmp/damaged"
+cd "$tmp/damaged"
+ox --quiet init
+printf 'one\n' >a
+printf 'one\n' >b
+ox add -A
+ox commit -m one
+ox switch -c topic
+printf 'content that gets damaged\n' >a
+printf 'two\n' >b
+ox commit -am two
+ox switch main
+python3 - <<'PYTHON' || fail "nothing was damaged"
+import glob, os
+hit = 0
+for path in glob.glob(".oxen-lite/versions/packs/*.pack"):
+    data = open(path, "rb").read()
+    if b"gets damaged" in data:
+        os.chmod(path, 0o644)
+        open(path, "r+b").write(data.replace(b"gets damaged", b"got damaged!"))
+        hit += 1
+assert hit == 1, hit
+PYTHON
+for words in "switch topic" "switch --force topic" undo; do
+        # shellcheck disable=SC2086 # words
+        ox 3 $words
+        err_has "'a': cannot be written: its content is damaged or missing in the store"
+        err_lacks "'b'"
+        err_has "is damaged: should hash to"
+        same "$(head -n 1 .oxen-lite/HEAD)" "ref: refs/heads/main" "HEAD"
+        same "$(cat a) $(cat b)" "one one" "the files"
+        ox status
+        out_has clean
+done
+printf 'content that gets damaged\n' >a
+ox switch topic # what is there already is not written
+same "$(cat b)" two "the other file"

@@ -34,3 +34,9 @@ run 1 nobody "$tmp/program" status
 err_has "[repository-untrusted]"
 run 0 nobody "$tmp/program" --trust log
 out_has "    one"
+mkdir "$tmp/for-nobody"
+chown 65534:65534 "$tmp/for-nobody"
+run 0 nobody "$tmp/program" --trust restore --to "$tmp/for-nobody"
+same "$(cat "$tmp/for-nobody/a")" 1 "restore --to from a repository that may only be read"
+run 1 nobody "$tmp/program" --trust restore --force a
+err_has "Permission denied"

@@ -80,11 +80,16 @@ ox 2 op nonsense
 
 # Refused: what moved since, what moved nothing, what is not there.
 ox config user.name Ada
-ox 1 undo
-err_has "[operation-not-undone]"
-err_has "neither HEAD nor a ref nor the index"
 ox op log -n 1
 out_has "cannot be undone"
+json op log -n 1
+id=$(python3 -c 'import json,sys; print(json.load(sys.stdin)["operations"][0]["id"])' <"$tmp/out")
+ox 1 undo "$id"
+err_has "[operation-not-undone]"
+err_has "neither HEAD nor a ref nor the index"
+ox undo # what came before it
+out_lacks config
+ox undo
 ox 1 undo 1
 err_has "[operation-not-undone]"
 ox 1 undo 99999
@@ -102,13 +107,20 @@ ox undo "$id"
 ox branch
 out_lacks other
 
-# Undo of a switch over a changed file: the change is stored.
+# Undo of a switch refuses to lose a file; with --force it is stored.
 ox switch topic
 ox switch main
 printf 'local' >b2
 echo mine >t
-json undo
+ox 1 undo
+err_has "'t': is not tracked and would be overwritten"
+err_has "[path-in-way]"
+same "$(cat t)" mine "the file in the way"
+json undo --force
 is "d['kept'] == '1'" "d['verb'] == 'switch'"
 err_has "'t': overwritten; what it was is kept as blob"
 same "$(cat t)" t "the file of the branch"
+ox undo
+same "$(cat t)" mine "undo of a forced undo"
+rm t
 fsck_clean

@@ -38,6 +38,13 @@ ox 2 add
 err_has "-A"
 ox 2 commit
 err_has "commit needs a message: -m MSG"
+for empty in "" " " "
+"; do
+        ox 2 commit -m "$empty"
+        err_has "empty"
+done
+ox 2 daemon status --watch somewhere
+err_has "leave 'somewhere' out"
 ox 2 add ../outside
 err_has "[path-invalid]"
 ox 2 config a b c

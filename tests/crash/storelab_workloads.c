@@ -661,7 +661,7 @@ static bool undo(struct oxl_repo *r, struct lab *l)
 {
         struct oxl_undo_result result;
         (void)l;
-        return oxl_repo_undo(r, 0, &result, NULL) == 0;
+        return oxl_repo_undo(r, 0, NULL, &result, NULL) == 0;
 }
 
 static bool setup_switched_back(struct lab *l)

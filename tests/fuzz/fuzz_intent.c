@@ -4,6 +4,7 @@
 #include "base/path.h"
 #include "fuzz/fuzz.h"
 #include "repo/intent.h"
+#include "repo/move.h"
 
 static bool begins(const char *text, const char *prefix)
 {
@@ -57,11 +58,31 @@ static void check_restore(const char *body)
         FUZZ_REQUIRE(strcmp(printed, again) == 0);
 }
 
+static void check_move(const char *body, enum oxl_algo algo)
+{
+        cleanup_error struct oxl_error err = OXL_ERROR_INIT;
+        cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT, n = OXL_MOVE_INIT;
+        cleanup(oxl_edits_record_done) struct oxl_edits_record kept = OXL_EDITS_RECORD_INIT;
+        cleanup_free char *printed = NULL, *again = NULL;
+        int k = oxl_move_parse(body, algo, &m, &err);
+        if (k > 0 || fuzz_failed(k, &err))
+                return;
+        fuzz_accepted++;
+        FUZZ_REQUIRE(oxl_move_print(&m, "switch", &printed, NULL) == 0);
+        FUZZ_REQUIRE(oxl_move_parse(printed, algo, &n, NULL) == 0);
+        FUZZ_REQUIRE(oxl_move_print(&n, "switch", &again, NULL) == 0);
+        FUZZ_REQUIRE(strcmp(printed, again) == 0);
+        FUZZ_REQUIRE(oxl_kept_parse(printed, algo, &kept, NULL) == 0);
+        FUZZ_REQUIRE(oxl_kept_any(&kept) == oxl_kept_any(&m.local_record));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         cleanup_free char *body = fuzz_text(data, size);
         check_commit(body, OXL_ALGO_BLAKE3);
         check_commit(body, OXL_ALGO_XXH3_128);
         check_restore(body);
+        check_move(body, OXL_ALGO_BLAKE3);
+        check_move(body, OXL_ALGO_XXH3_128);
         return 0;
 }

@@ -24,6 +24,7 @@
 #include "os/sys.h"
 #include "repo/index_format.h"
 #include "repo/intent.h"
+#include "repo/move.h"
 #include "support/place.h"
 
 static const char *arg_folder;
@@ -246,6 +247,27 @@ static void save_restore_intent(const char *to)
         FUZZ_REQUIRE(oxl_restore_intent_print(&i, &text, NULL) == 0);
         save("intent", text, strlen(text));
         oxl_restore_intent_done(&i);
+}
+
+/* With all that a move can have; @local: what was kept of files, too. */
+static void save_move_intent(const char *verb, bool local)
+{
+        const struct oxl_state none = { .kind = OXL_ENTRY_NONE }, file = { OXL_ENTRY_FILE, 7, some_id(5) };
+        struct oxl_move m = {
+                .tree_old = some_id(1), .tree_new = some_id(2), .index = true, .worktree = true, .force = true
+        };
+        cleanup_free char *text = NULL;
+        m.ref_new = some_id(3);
+        m.ref = fuzz_text("refs/tags/v1", 12);
+        m.head_old = fuzz_text("refs/heads/main", 15);
+        m.head_new = fuzz_text(HEX64, 64);
+        FUZZ_REQUIRE(oxl_edits_add(&m.edits, "d/a", 3, &file, &none, NULL) == 0);
+        FUZZ_REQUIRE(oxl_edits_write_all(&m.edits, NULL, &m.record, NULL) == 0);
+        if (local)
+                FUZZ_REQUIRE(oxl_edits_write_all(&m.edits, NULL, &m.local_record, NULL) == 0);
+        FUZZ_REQUIRE(oxl_move_print(&m, verb, &text, NULL) == 0);
+        save("intent", text, strlen(text));
+        oxl_move_done(&m);
 }
 
 /* --- the index ------------------------------------------------------------------------------------------------- */
@@ -647,6 +669,8 @@ int main(int argc, char **argv)
         save_commit_intent("refs/heads/main", OXL_ALGO_BLAKE3);
         save_commit_intent("HEAD", OXL_ALGO_XXH3_128);
         save_restore_intent(NULL);
+        save_move_intent("switch", false);
+        save_move_intent("undo", true);
         save_restore_intent("/tmp/\xff");
         for (uint8_t algo = 0; algo < 2; algo++) {
                 save_index(algo, 0, 0, 1);

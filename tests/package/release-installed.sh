@@ -25,10 +25,19 @@ quietly cmake --install "$BUILDDIR" --prefix "$prefix"
 pc=$(find "$prefix" -name oxenlite.pc)
 [ -n "$pc" ] || fail "no oxenlite.pc"
 libdir=$(dirname "$(dirname "$pc")")
-# The files name the prefix that they were configured for; this one is only tried.
+# The build was configured for another prefix: what names one must name this.
 export PKG_CONFIG_PATH="$libdir/pkgconfig"
-configured=$(pkg-config --variable=prefix oxenlite)
-sed -i "s,$configured,$prefix,g" "$libdir"/pkgconfig/*.pc
+for name in oxenlite oxenlite-durable; do
+        [ "$(realpath "$(pkg-config --variable=prefix $name)")" = "$(realpath "$prefix")" ] || fail "prefix of $name.pc"
+        pkg-config --cflags $name | grep -q -- "-I$libdir/pkgconfig/.*/include" || fail "includes of $name.pc"
+done
+! grep -r 'usr/local' "$libdir/pkgconfig" || fail "the prefix of the build is in a .pc file"
+if [ -x "$prefix/bin/oxen-lited" ]; then
+        grep -qx "ExecStart=$prefix/bin/oxen-lited" "$prefix/lib/systemd/system/oxen-lited.service" || fail "ExecStart of the unit"
+        DESTDIR=$tmp/dest quietly cmake --install "$BUILDDIR" --prefix /opt/oxl --component tools
+        grep -qx 'ExecStart=/opt/oxl/bin/oxen-lited' "$tmp/dest/opt/oxl/lib/systemd/system/oxen-lited.service" ||
+                fail "ExecStart of a unit in DESTDIR"
+fi
 [ "$(pkg-config --modversion oxenlite)" = "$("$OXEN_LITE" version | cut -d' ' -f2)" ] || fail "version of oxenlite.pc"
 
 # try FOLDER TEXT: the two programs in FOLDER

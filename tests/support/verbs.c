@@ -174,7 +174,7 @@ static int verb_undo(struct oxl_repo *r, struct oxl_error *err)
         int64_t id = 0;
         struct oxl_undo_result result;
         int k = oxl_repo_operations(r, 0, keep_commit, &id, err);
-        return k < 0 ? k : oxl_repo_undo(r, id, &result, err);
+        return k < 0 ? k : oxl_repo_undo(r, id, NULL, &result, err);
 }
 
 static int ignore_item(void *ctx, const struct oxl_gc_item *item, struct oxl_error *err)

@@ -89,13 +89,13 @@ static void only_what_others_reach_is_deleted(void **state)
         assert_int_equal(oxl_repo_switch(p.repo, "topic", &create, &result, NULL), 0);
         id = commit(&p);
         assert_int_equal(drop(&p, "main"), 0); /* an ancestor of HEAD */
-        assert_int_equal(oxl_repo_undo(p.repo, 0, &undone, NULL), 0);
+        assert_int_equal(oxl_repo_undo(p.repo, 0, NULL, &undone, NULL), 0);
         assert_int_equal(oxl_repo_switch(p.repo, "main", NULL, &result, NULL), 0);
         assert_int_equal(drop(&p, "topic"), -OXL_E_BRANCH_UNMERGED);
         assert_int_equal(oxl_repo_tag_create(p.repo, "keep", "topic", &reached, NULL), 0);
         assert_int_equal(drop(&p, "topic"), 0);
         assert_int_equal(oxl_repo_resolve(p.repo, "topic", &reached, NULL), -OXL_E_REF_NOT_FOUND);
-        assert_int_equal(oxl_repo_undo(p.repo, 0, &undone, NULL), 0);
+        assert_int_equal(oxl_repo_undo(p.repo, 0, NULL, &undone, NULL), 0);
         assert_int_equal(oxl_repo_resolve(p.repo, "topic", &reached, NULL), 0);
         assert_true(oxl_digest_equal(&reached, &id));
         assert_int_equal(oxl_repo_tag_delete(p.repo, "keep", &reached, NULL), 0);

@@ -14,6 +14,8 @@
 
 #include <cmocka.h>
 
+#include "base/cleanup.h"
+#include "check/hooks.h"
 #include "digest/digest.h"
 #include "journal/journal.h"
 #include "objects/pack.h"
@@ -161,12 +163,19 @@ struct ledger {
                 int64_t first_ns, last_ns;
         } findings[64];
         size_t n_findings;
+        int64_t pass_ns, clean_ns;
 };
 
 static int take_row(void *ctx, const struct oxl_ledger_row *row, struct oxl_error *err)
 {
         struct ledger *l = ctx;
         (void)err;
+        if (strcmp(row->path, OXL_LEDGER_PASS) == 0)
+                l->pass_ns = row->verified_ns;
+        if (strcmp(row->path, OXL_LEDGER_CLEAN) == 0)
+                l->clean_ns = row->verified_ns;
+        if (strncmp(row->path, "scrub/", 6) == 0)
+                return 0; /* no file */
         assert_true(l->n < 64);
         struct row *to = &l->rows[l->n++];
         snprintf(to->path, sizeof to->path, "%s", row->path);
@@ -502,6 +511,79 @@ static void a_cancelled_run_has_recorded_what_it_verified(void **state)
         assert_int_equal(m.n, l.n + 1);
 }
 
+static void a_whole_recorded_run_is_a_pass_and_a_part_of_one_is_not(void **state)
+{
+        struct checked *k = *state;
+        const struct oxl_check_options parts[] = {
+                { .record = true, .quick = true },
+                { .record = true, .sample_bytes = 1, .seed = 5 },
+                { .record = true, .time_limit_ms = 1, .rate = 1 },
+                { .record = true, .since_days = 1 }, /* leaves all out */
+                { .record = false },
+        };
+        cleanup_free char *path = first_blob(k);
+        run_short(k);
+        assert_int_equal(read_ledger(k).pass_ns, 0);
+        k->limits = (struct oxl_check_options){ .record = true };
+        assert_int_equal(checked_run(k), 0);
+        struct ledger first = read_ledger(k);
+        assert_true(first.pass_ns > 0 && first.clean_ns == first.pass_ns);
+        for (size_t i = 0; i < OXL_ARRAY_LEN(parts); i++) {
+                world.now += 1000;
+                k->limits = parts[i];
+                assert_int_equal(checked_run(k), 0);
+                assert_int_equal(read_ledger(k).pass_ns, first.pass_ns);
+        }
+        flip(k, path, 7);
+        k->limits = (struct oxl_check_options){ .record = true };
+        assert_int_equal(checked_run(k), 0);
+        struct ledger damaged = read_ledger(k);
+        assert_true(damaged.pass_ns > first.pass_ns);
+        assert_int_equal(damaged.clean_ns, first.clean_ns);
+        flip(k, path, 7);
+        world.now += 1000;
+        assert_int_equal(checked_run(k), 0);
+        assert_true(read_ledger(k).clean_ns > damaged.pass_ns);
+}
+
+static void rows_of_passes_that_are_none_of_ours_are_only_replaced(void **state)
+{
+        static const char *const bad[] = {
+                "",
+                "good",
+                "fsck",
+                "fsck whole",
+                "fsck whole files= findings=0 unreadable=0 ms=1",
+                "fsck whole files=1 findings=0 unreadable=0 ms=1 ",
+                "fsck whole files=1 findings=0 unreadable=0 ms=18446744073709551615",
+                "fsck whole files=18446744073709551616 findings=0 unreadable=0 ms=1",
+                "else whole files=1 findings=0 unreadable=0 ms=1",
+        };
+        struct oxl_ledger_row row = { .path = "scrub/pass/07", .size = 9, .verified_ns = 5000000000 };
+        struct oxl_passes p = { 0 };
+        struct oxl_pass_texts texts;
+        (void)state;
+        for (size_t i = 0; i < OXL_ARRAY_LEN(bad); i++) {
+                row.verdict = bad[i];
+                assert_true(oxl_passes_take(&p, &row));
+                assert_int_equal(p.shown[0].end_ns, 0);
+        }
+        row.verdict = "scrub part files=3 findings=2 unreadable=1 ms=1500";
+        assert_true(oxl_passes_take(&p, &row));
+        assert_true(p.shown[0].scrub && !p.shown[0].whole && p.shown[0].files == 3 && p.shown[0].findings == 2);
+        assert_true(p.shown[0].unreadable == 1 && p.shown[0].begin_ns == 3500000000 && p.shown[0].bytes == 9);
+        for (size_t i = 0; i < OXL_PASSES_KEPT; i++)
+                p.ends[i] = i == 42 ? 6 : 7;
+        assert_string_equal(oxl_passes_row(&p, &p.shown[0], &texts).path, "scrub/pass/42");
+        assert_string_equal(texts.verdict, row.verdict);
+        static const char *const others[] = { "scrub/pass",     "scrub/pass/",   "scrub/pass/7",
+                                              "scrub/pass/077", "scrub/pass/0x", "versions/packs/x" };
+        for (size_t i = 0; i < OXL_ARRAY_LEN(others); i++) {
+                row.path = others[i];
+                assert_false(oxl_passes_take(&p, &row));
+        }
+}
+
 static void notice_failed(void *ctx, const char *path, const char *text)
 {
         (void)path;
@@ -825,6 +907,8 @@ int main(void)
                 with_repository(findings_keep_when_they_were_first_seen_and_go_when_they_are_settled),
                 with_repository(what_cannot_be_read_is_never_recorded_as_verified),
                 with_repository(a_cancelled_run_has_recorded_what_it_verified),
+                with_repository(a_whole_recorded_run_is_a_pass_and_a_part_of_one_is_not),
+                cmocka_unit_test(rows_of_passes_that_are_none_of_ours_are_only_replaced),
                 with_repository(a_ledger_that_cannot_be_written_is_told_and_the_check_goes_on),
                 with_repository(a_sample_reads_at_least_what_it_says),
                 with_repository(samples_differ_by_seed_and_find_damage_where_they_look),

@@ -139,6 +139,7 @@ static void what_is_no_json_says_where(void **state)
                 assert_int_equal(config_parse(texts[i], strlen(texts[i]), &c, &errors, NULL), CONFIG_BAD);
                 assert_int_equal(errors.n, 1);
                 assert_non_null(strstr(errors.lines[0], "the document: is no JSON"));
+                assert_int_equal(strstr(errors.lines[0], ": line 1, column ") != NULL, i == 1 || i == 2);
                 config_errors_done(&errors);
         }
 }

@@ -101,7 +101,11 @@ static void http_is_told_from_json_by_its_first_bytes(void **state)
         assert_int_equal(request_protocol("", 0), REQUEST_UNDECIDED);
         assert_int_equal(request_protocol("GE", 2), REQUEST_UNDECIDED);
         assert_int_equal(request_protocol("GET ", 4), REQUEST_HTTP);
-        assert_int_equal(request_protocol("GETX", 4), REQUEST_JSON);
+        assert_int_equal(request_protocol("GETX", 4), REQUEST_UNDECIDED);
+        assert_int_equal(request_protocol("POST /", 6), REQUEST_HTTP);
+        assert_int_equal(request_protocol("GETx ", 5), REQUEST_JSON);
+        assert_int_equal(request_protocol("GET\n", 4), REQUEST_JSON);
+        assert_int_equal(request_protocol("AVERYLONGMETHODX ", 17), REQUEST_JSON);
         assert_int_equal(request_protocol("{\"do", 4), REQUEST_JSON);
         assert_int_equal(request_protocol("\0\0\0\0", 4), REQUEST_JSON);
 }
@@ -130,6 +134,8 @@ static void pages_are_found_by_their_path(void **state)
                 { "GET /metricsx HTTP/1.0\n\n", REQUEST_PAGE_NONE },
                 { "GET / HTTP/1.0\n\n", REQUEST_PAGE_NONE },
                 { "GET ", REQUEST_PAGE_NONE },
+                { "POST /metrics HTTP/1.0\n\n", REQUEST_PAGE_METHOD },
+                { "HEAD /metrics HTTP/1.0\n\n", REQUEST_PAGE_METHOD },
         };
 
         for (size_t i = 0; i < sizeof heads / sizeof heads[0]; i++)

@@ -124,11 +124,28 @@ static void errors_move(void **state)
         assert_int_equal(OXL_FAIL_PATH(NULL, FILE_EXISTS, "a"), -OXL_E_FILE_EXISTS);
 }
 
+static void what_the_system_refused_decides_the_next_step(void **state)
+{
+        static const struct {
+                int os;
+                const char *word;
+        } refused[] = {
+                { ENOSPC, "disk is full" }, { EDQUOT, "quota" }, { EROFS, "read-only" }, { EACCES, "permission" }
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+                const struct oxl_error open = { .code = OXL_E_FILE_OPEN, .os = refused[i].os };
+                const struct oxl_error placed = { .code = OXL_E_DIR_SYNC, .os = refused[i].os };
+                assert_non_null(strstr(oxl_error_next_step(&open), refused[i].word));
+                assert_string_equal(oxl_error_next_step(&placed), oxl_error_next(OXL_E_DIR_SYNC));
+        }
+}
+
 static void too_many_open_files_have_a_step_of_their_own(void **state)
 {
         const struct oxl_error many = { .code = OXL_E_FILE_OPEN, .os = EMFILE };
         const struct oxl_error all = { .code = OXL_E_DIR_OPEN, .os = ENFILE };
-        const struct oxl_error other = { .code = OXL_E_FILE_OPEN, .os = EACCES };
+        const struct oxl_error other = { .code = OXL_E_FILE_OPEN, .os = ENOENT };
         (void)state;
         assert_non_null(strstr(oxl_error_next_step(&many), "ulimit -n"));
         assert_non_null(strstr(oxl_error_next_step(&all), "file-max"));
@@ -145,6 +162,7 @@ int main(void)
                 cmocka_unit_test(digests_are_shown_in_their_own_form),
                 cmocka_unit_test(control_characters_are_escaped),
                 cmocka_unit_test(errors_move),
+                cmocka_unit_test(what_the_system_refused_decides_the_next_step),
                 cmocka_unit_test(too_many_open_files_have_a_step_of_their_own),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);

@@ -639,15 +639,15 @@ static void operations_older_than_the_horizon_cannot_be_undone_until_gc_is(void 
         struct oxl_gc_result result = gc(f);
         assert_int_equal(oxl_repo_operations(f->repo, 0, newest, &undoable, NULL), 0);
         assert_int_equal(undoable, 0);
-        assert_int_equal(oxl_repo_undo(f->repo, 0, &undone, NULL), -OXL_E_UNDO_REFUSED);
+        assert_int_equal(oxl_repo_undo(f->repo, 0, NULL, &undone, NULL), -OXL_E_UNDO_REFUSED);
         /* an operation that is not a root does not stop the next gc, whatever keep_days says by then */
         keep_days(f, "90");
         gc(f);
         assert_int_equal(oxl_gc_undo(f->repo, result.trash, NULL, NULL, &back, NULL), 0);
         assert_int_equal(oxl_repo_operations(f->repo, 0, newest, &undoable, NULL), 0);
         assert_true(undoable >= 3);
-        assert_int_equal(oxl_repo_undo(f->repo, 0, &undone, NULL),
-                         -OXL_E_UNDO_REFUSED); /* config: nothing to take back */
+        assert_int_equal(oxl_repo_undo(f->repo, 0, NULL, &undone, NULL), 0); /* what came before config and gc */
+        assert_true(strcmp(undone.verb, "config") != 0 && strcmp(undone.verb, "gc-undo") != 0);
 }
 
 /* --- trash and fsck -------------------------------------------------------------------------------------------------------------- */

@@ -45,6 +45,36 @@ static void assert_prints(struct oxl_json *j, const char *want)
         oxl_json_free(j);
 }
 
+static void what_is_no_json_is_said_with_its_place(void **state)
+{
+        static const struct {
+                const char *text, *want;
+        } cases[] = {
+                { "", "it is empty" },
+                { " \n\t", "it is empty" },
+                { "{", "line 1, column 2: it ends too early" },
+                { "{\n  \"a\": 1\n  \"b\": 2\n}", "line 3, column 3: a comma or the end of the object is missing" },
+                { "[1 2]", "line 1, column 4: a comma or the end of the list is missing" },
+                { "{\"a\": 1,}", "line 1, column 9: a key in double quotes is missing" },
+                { "{\"a\" 1}", "line 1, column 6: a colon is missing" },
+                { "{\"a\":\n\n yes}", "line 3, column 2: a value is missing" },
+                { "[\"\xc3\xa4\xe2\x82\xac\", nul]", "line 1, column 8: a value is missing" },
+                { "[01]", "line 1, column 2: it has a number that begins with 0" },
+                { "[1.x]", "line 1, column 4: it has a number that is not JSON" },
+                { "{} {}", "line 1, column 4: something follows the document" },
+                { "[\n\"\xc3\xa4\xff\"]", "line 2, column 3: it is not UTF-8 text" },
+        };
+        (void)state;
+        for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+                struct oxl_error err = OXL_ERROR_INIT;
+                struct oxl_json *j = NULL;
+                assert_int_equal(oxl_json_parse(cases[i].text, strlen(cases[i].text), "doc", &j, &err),
+                                 -OXL_E_MALFORMED);
+                assert_string_equal(err.detail, cases[i].want);
+                oxl_error_done(&err);
+        }
+}
+
 static void every_kind_of_value_is_written(void **state)
 {
         struct oxl_json *j = oxl_json_object(), *a = oxl_json_array();
@@ -427,6 +457,7 @@ static void reading_reports_a_failed_allocation(void **state)
 int main(void)
 {
         const struct CMUnitTest tests[] = {
+                cmocka_unit_test(what_is_no_json_is_said_with_its_place),
                 cmocka_unit_test(every_kind_of_value_is_written),
                 cmocka_unit_test(setting_a_key_again_replaces_it),
                 cmocka_unit_test(text_that_is_not_utf8_is_written_with_replacements),

@@ -240,19 +240,19 @@ static void a_commit_is_taken_back_and_made_again(void **state)
         struct oxl_digest first = commit(&p);
         scratch_write(p.dir.fd, "a", "2");
         struct oxl_digest second = commit(&p);
-        assert_int_equal(oxl_repo_undo(p.repo, 0, &undone, NULL), 0);
+        assert_int_equal(oxl_repo_undo(p.repo, 0, NULL, &undone, NULL), 0);
         assert_string_equal(undone.verb, "commit");
         assert_int_equal(oxl_repo_head(p.repo, &head, NULL), 0);
         assert_true(oxl_digest_equal(&head.commit, &first));
         oxl_head_done(&head);
-        assert_int_equal(oxl_repo_undo(p.repo, 0, &undone, NULL), 0);
+        assert_int_equal(oxl_repo_undo(p.repo, 0, NULL, &undone, NULL), 0);
         assert_int_equal(oxl_repo_head(p.repo, &head, NULL), 0);
         assert_true(oxl_digest_equal(&head.commit, &second));
         oxl_head_done(&head);
         assert_int_equal(oxl_repo_operations(p.repo, 0, count_operations, &n, NULL), 0);
         assert_int_equal(n, 5);
-        assert_int_equal(oxl_repo_undo(p.repo, 2, &undone, NULL), -OXL_E_UNDO_REFUSED);
-        assert_int_equal(oxl_repo_undo(p.repo, 77, &undone, NULL), -OXL_E_OPERATION_NOT_FOUND);
+        assert_int_equal(oxl_repo_undo(p.repo, 2, NULL, &undone, NULL), -OXL_E_UNDO_REFUSED);
+        assert_int_equal(oxl_repo_undo(p.repo, 77, NULL, &undone, NULL), -OXL_E_OPERATION_NOT_FOUND);
         place_done(&p);
 }
 

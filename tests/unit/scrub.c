@@ -675,6 +675,85 @@ static void damage_is_repaired_when_the_contract_says_so(void **state)
         assert_int_equal(status(f).findings, 0);
 }
 
+static unsigned recorded_check(struct fixture *f, const struct oxl_repair_options *repair)
+{
+        const struct oxl_repo_options options = { .wait_ms = 5000 };
+        const struct oxl_check_options record = { .record = true };
+        const struct oxl_scrub_callbacks c = callbacks_of(f);
+        struct oxl_check_result done;
+        struct oxl_repair_result healed;
+        if (!repair) {
+                assert_int_equal(oxl_check_run(f->repo, &options, &record, c.finding, c.ctx, &done, NULL), 0);
+                return (unsigned)done.findings;
+        }
+        assert_int_equal(oxl_repair_run(f->repo, &options, repair, c.finding, c.repaired, c.ctx, &healed, NULL), 0);
+        return (unsigned)(healed.healed + healed.rebuilt);
+}
+
+static void what_a_repair_healed_is_settled_and_what_it_left_is_not(void **state)
+{
+        struct fixture *f = *state;
+        const struct oxl_repair_options repair = { 0 };
+        char hidden[512];
+        free(flip(f->repo));
+        assert_true(recorded_check(f, NULL) > 1);
+        struct oxl_scrub_status s = status(f);
+        assert_true(s.findings > 1 && s.damaged_files == 1 && s.last_pass_ns > 0 && s.last_clean_ns == 0);
+        world.now += SECOND;
+        assert_true(recorded_check(f, &repair) > 0); /* from the working tree */
+        s = status(f);
+        assert_int_equal(s.findings, 0);
+        assert_int_equal(s.damaged_files, 0);
+        assert_true(s.last_clean_ns > 0);
+        snprintf(hidden, sizeof hidden, "find %s -maxdepth 1 -type f -delete", f->repo); /* no good copy any more */
+        assert_int_equal(system(hidden), 0);
+        free(flip(f->repo));
+        assert_true(recorded_check(f, NULL) > 1);
+        world.now += SECOND;
+        assert_int_equal(recorded_check(f, &repair), 0);
+        s = status(f);
+        assert_true(s.findings > 1 && s.damaged_files == 1);
+}
+
+static void the_last_passes_are_on_record_newest_first(void **state)
+{
+        struct fixture *f = *state;
+        world.at_read = cancel_late;
+        f->contract.rate_min = f->contract.rate_max = 100000;
+        assert_int_equal(run(f), -OXL_E_CANCELLED);
+        oxl_scrub_control_free(f->control);
+        assert_int_equal(oxl_scrub_control_new(&f->control, NULL), 0);
+        world.at_read = NULL;
+        struct oxl_pass last = status(f).passes[0];
+        assert_true(last.end_ns > 0 && last.scrub && !last.whole && !last.clean);
+        f->contract.all = true;
+        world.now += SECOND;
+        pass(f);
+        struct oxl_scrub_status s = status(f);
+        last = s.passes[0];
+        assert_true(last.scrub && last.whole && last.clean && last.end_ns == s.last_pass_ns);
+        assert_true(last.end_ns - last.begin_ns > 10 * SECOND); /* with the content, at its pace */
+        assert_int_equal(last.files, f->result.files);
+        assert_int_equal(last.bytes, f->result.bytes);
+        assert_false(s.passes[1].whole);
+        assert_int_equal(s.passes[2].end_ns, 0);
+        free(flip(f->repo));
+        world.now += SECOND;
+        pass(f);
+        last = status(f).passes[0];
+        assert_true(last.whole && !last.clean);
+        assert_int_equal(last.findings, f->result.findings);
+        assert_int_equal(last.files, f->result.files);
+        for (int i = 0; i < 110; i++) { /* more than are kept */
+                world.now += SECOND;
+                OXL_IGNORE(recorded_check(f, NULL), "damaged");
+        }
+        s = status(f);
+        for (int i = 0; i < OXL_PASSES_SHOWN; i++)
+                assert_true(!s.passes[i].scrub && s.passes[i].whole && s.passes[i].findings > 0 &&
+                            (i == 0 || s.passes[i].end_ns < s.passes[i - 1].end_ns));
+}
+
 static void bad_contracts_are_refused(void **state)
 {
         struct fixture *f = *state;
@@ -903,6 +982,8 @@ int main(void)
                 T(a_flipped_bit_is_found_in_the_next_pass_which_is_not_clean),
                 T(what_cannot_be_read_is_not_clean),
                 T(damage_is_repaired_when_the_contract_says_so),
+                T(what_a_repair_healed_is_settled_and_what_it_left_is_not),
+                T(the_last_passes_are_on_record_newest_first),
                 T(bad_contracts_are_refused),
                 T(recorded_findings_are_listed_by_name),
                 T(a_journal_that_cannot_be_copied_is_an_error_and_not_an_empty_ledger),

@@ -16,7 +16,8 @@
 #include "os/fdio.h"
 #include "support/scratch.h"
 
-enum { PIECE = OXL_SUBTREE_BYTES, LARGE = 80 * PIECE };
+enum { PIECE = OXL_SUBTREE_BYTES, LARGE = 40 * PIECE };
+_Static_assert(32 * PIECE >= OXL_SCAN_SPLIT_BYTES, "no crew would read these files");
 
 static uint8_t *content(size_t n)
 {
@@ -91,7 +92,7 @@ struct seen {
         const uint8_t *want;
         size_t at, stop_at;
         atomic_bool *cancel;
-        bool cut; /* the file, when half of it was seen */
+        size_t cut; /* the file to that size, at stop_at */
         int fd;
 };
 
@@ -104,7 +105,7 @@ static int see(void *ctx, const void *bytes, size_t n, struct oxl_error *err)
         if (s->stop_at && s->at >= s->stop_at && s->cancel)
                 atomic_store(s->cancel, true);
         if (s->stop_at && s->at >= s->stop_at && s->cut) {
-                assert_int_equal(oxl_fd_truncate(s->fd, LARGE / 2), 0);
+                assert_int_equal(oxl_fd_truncate(s->fd, s->cut), 0);
                 s->stop_at = 0;
         }
         return 0;
@@ -120,8 +121,8 @@ static int file_of(struct scratch *scratch, const uint8_t *bytes, size_t n)
 
 static void a_large_file_is_scanned_in_order(void **state)
 {
-        /* 64 pieces: the root joins two halves, and only the library may do that */
-        static const size_t sizes[] = { 64 * PIECE, LARGE - PIECE - 1, LARGE, LARGE + 1 };
+        /* 32 pieces: the root joins two halves, and only the library may do that */
+        static const size_t sizes[] = { 32 * PIECE, LARGE - PIECE - 1, LARGE, LARGE + 1 };
         uint8_t *bytes = content(LARGE + 1);
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
                 struct oxl_hasher h;
@@ -155,18 +156,25 @@ static void a_scan_is_cancelled_in_the_middle(void **state)
         free(bytes);
 }
 
-static void a_file_that_is_cut_short_meanwhile_says_so(void **state)
+/* Where the end is no whole piece, a whole one, and the whole left half of a tree: farther away than is read ahead. */
+static void a_file_that_is_cut_short_meanwhile_has_the_digest_of_what_was_seen(void **state)
 {
+        static const size_t cuts[] = { 20 * PIECE + 5, 20 * PIECE, 21 * PIECE, 32 * PIECE };
         uint8_t *bytes = content(LARGE);
-        struct seen seen = { .want = bytes, .stop_at = LARGE / 4, .cut = true };
-        struct oxl_hasher h;
-        uint64_t n = 0;
-        int fd = seen.fd = file_of(*state, bytes, LARGE);
-        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
-        assert_int_equal(oxl_fd_scan(fd, "file", &h, see, &seen, NULL, &n, NULL), 0);
-        assert_int_equal(n, LARGE / 2);
-        assert_int_equal(seen.at, LARGE / 2);
-        assert_int_equal(oxl_fd_close(fd), 0);
+        for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+                struct seen seen = { .want = bytes, .stop_at = LARGE / 4, .cut = cuts[i] };
+                struct oxl_digest whole = oxl_digest_of(OXL_ALGO_BLAKE3, bytes, cuts[i]), got;
+                struct oxl_hasher h;
+                uint64_t n = 0;
+                int fd = seen.fd = file_of(*state, bytes, LARGE);
+                oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+                assert_int_equal(oxl_fd_scan(fd, "file", &h, see, &seen, NULL, &n, NULL), 0);
+                oxl_hasher_final(&h, &got);
+                assert_int_equal(n, cuts[i]);
+                assert_int_equal(seen.at, cuts[i]);
+                assert_true(oxl_digest_equal(&got, &whole));
+                assert_int_equal(oxl_fd_close(fd), 0);
+        }
         free(bytes);
 }
 
@@ -184,7 +192,7 @@ static ssize_t fails_from(void *ctx, void *buf, size_t n, uint64_t at)
 static void a_read_that_fails_ends_the_scan_after_what_came_before(void **state)
 {
         uint8_t *bytes = content(LARGE);
-        uint64_t bad = 40 * PIECE, n = 0;
+        uint64_t bad = 20 * PIECE, n = 0;
         memset(bytes, 7, LARGE);
         struct oxl_error err = OXL_ERROR_INIT;
         struct oxl_source source = { .read = fails_from, .ctx = &bad, .shared = true };
@@ -207,7 +215,8 @@ int main(void)
                 cmocka_unit_test(only_a_fresh_blake3_without_key_splits),
                 cmocka_unit_test_setup_teardown(a_large_file_is_scanned_in_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_scan_is_cancelled_in_the_middle, setup, teardown),
-                cmocka_unit_test_setup_teardown(a_file_that_is_cut_short_meanwhile_says_so, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_file_that_is_cut_short_meanwhile_has_the_digest_of_what_was_seen,
+                                                setup, teardown),
                 cmocka_unit_test_setup_teardown(a_read_that_fails_ends_the_scan_after_what_came_before, setup,
                                                 teardown),
         };

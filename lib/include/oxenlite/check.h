@@ -57,6 +57,15 @@ OXL_API int oxl_problem_find(const char *slug);
 /* Iterates the table: the problem after @p (0: the first), or 0 at the end. */
 OXL_API int oxl_problem_next(int p);
 
+struct oxl_pass {                 /* a check or scrub that was recorded */
+        int64_t begin_ns, end_ns; /* since 1970 */
+        uint64_t files, bytes;    /* packs and loose blobs read to the end */
+        uint64_t findings, unreadable;
+        bool whole; /* it ran to its end, and everything that was due was read */
+        bool clean; /* whole, nothing found, nothing unreadable */
+        bool scrub; /* by oxl_scrub_run, else by oxl_check_run */
+};
+
 typedef int oxl_finding_fn(void *ctx, const struct oxl_finding *finding, struct oxl_error *err);
 
 /*
@@ -65,10 +74,10 @@ typedef int oxl_finding_fn(void *ctx, const struct oxl_finding *finding, struct 
  * last recorded are always read again, first and beyond every limit. The others in order: never verified, then oldest.
  */
 struct oxl_check_options {
-        bool quick;            /* blobs are not read at all */
-        bool media;            /* read around the cache (O_DIRECT), else drop the file from it first */
-        bool record;           /* write ledger and findings to journal.db; implied by since_days and time_limit_ms */
-        unsigned jobs;         /* threads that read; 0: 1 */
+        bool quick;    /* blobs are not read at all */
+        bool media;    /* read around the cache (O_DIRECT), else drop the file from it first */
+        bool record;   /* write ledger, findings and the pass to journal.db; implied by since_days and time_limit_ms */
+        unsigned jobs; /* threads that read; 0: 1 */
         uint32_t sample_ppm;   /* millionths of all bytes to read at least; 0: no sample */
         uint64_t sample_bytes; /* bytes to read at least; 0: no sample */
         uint64_t seed;         /* of the sample; 0: from the kernel */

@@ -54,7 +54,8 @@ struct oxl_repair_result {
         char quarantine[32];           /* id for undo; "" when nothing was moved */
 };
 
-/* Checks (or takes the plan), then repairs what can be repaired. @finding hears the findings, @item what became of them. */
+/* Checks (or takes the plan), then repairs what can be repaired. @finding hears the findings, @item what became of them.
+ * After a change the check that ends the run is recorded: what it does not find any more is settled in the ledger. */
 OXL_API OXL_MUST_CHECK int oxl_repair_run(const char *start, const struct oxl_repo_options *repo_options,
                                           const struct oxl_repair_options *options, oxl_finding_fn *finding,
                                           oxl_repair_fn *item, void *ctx, struct oxl_repair_result *ret,

@@ -205,6 +205,12 @@ typedef int oxl_bytes_fn(void *ctx, const void *bytes, size_t n, struct oxl_erro
  * target; a directory is OBJECT_KIND. */
 OXL_API OXL_MUST_CHECK int oxl_repo_cat(struct oxl_repo *r, const char *rev, const char *path, oxl_bytes_fn *fn,
                                         void *ctx, struct oxl_error *err);
+/* The blob whose id is, or begins with, the digits @id (8 or more). WHY_TARGET: none, or several; OBJECT_KIND: no blob. */
+OXL_API OXL_MUST_CHECK int oxl_repo_blob(struct oxl_repo *r, const char *id, struct oxl_digest *ret,
+                                         struct oxl_error *err);
+/* As oxl_repo_cat. OBJECT_CORRUPT, OBJECT_MISSING. */
+OXL_API OXL_MUST_CHECK int oxl_repo_cat_blob(struct oxl_repo *r, const struct oxl_digest *id, oxl_bytes_fn *fn,
+                                             void *ctx, struct oxl_error *err);
 
 /* --- restore, recover --- */
 struct oxl_restore_options {

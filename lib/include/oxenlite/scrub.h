@@ -49,6 +49,8 @@ OXL_API void oxl_scrub_control_pause(struct oxl_scrub_control *c, bool paused); 
 /* Bytes per second, in place of the contract's rate_max; 0: the contract's again. */
 OXL_API void oxl_scrub_control_limit(struct oxl_scrub_control *c, uint64_t rate);
 
+enum { OXL_PASSES_SHOWN = 32 };
+
 /* What the ledger says. Times: nanoseconds since 1970, 0: never. */
 struct oxl_scrub_status {
         uint64_t files, bytes;                   /* packs and loose blobs there are */
@@ -57,7 +59,7 @@ struct oxl_scrub_status {
         uint64_t overdue_files, overdue_bytes; /* longer ago than the contract allows, or never and there for longer */
         uint64_t damaged_files;                /* as last recorded */
         int64_t oldest_ns;     /* last verification of the file verified longest ago; 0 while some never was */
-        int64_t last_pass_ns;  /* end of the last complete pass */
+        int64_t last_pass_ns;  /* end of the last complete pass, by a scrub or a whole recorded check */
         int64_t last_clean_ns; /* end of the last complete pass without finding or unreadable file */
         uint64_t findings;     /* open ones */
         uint64_t open_intents; /* of anybody, dead or alive */
@@ -66,6 +68,7 @@ struct oxl_scrub_status {
         int64_t due_ns;        /* when the next file becomes overdue; 0: no files */
         uint64_t by_age
                 [8]; /* bytes by age of verification, in eighths of the contract's days; the last also holds all overdue */
+        struct oxl_pass passes[OXL_PASSES_SHOWN]; /* the last ones, newest first; end_ns 0: no more */
 };
 /* Reads no content. A journal (for Oxen: a ledger) that is missing or damaged says that nothing was ever verified: the next pass
  * tells what is wrong with it. One that could not be looked at is an error: DIR_CREATE, FILE_CREATE, FILE_WRITE (the private copy, in

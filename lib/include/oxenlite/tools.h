@@ -29,6 +29,7 @@ struct oxl_copy_result {
         uint64_t refs, refs_unmoved; /* moved; left alone, each named by a notice */
         char head[1024];             /* HEAD of the copy: a short branch name, or a commit id */
         struct oxl_digest commit;    /* its commit, or NONE */
+        bool finished;               /* it came to its end: what was not copied, or not moved, was named by notices */
 };
 /*
  * Makes the repository at @dest (a new or an existing folder) hold all that this one holds: objects, then refs, then HEAD. The
@@ -39,7 +40,8 @@ struct oxl_copy_result {
  * there. Killed at any moment, the destination is a sound repository, and the next copy completes it.
  * Holds `gc` shared here, so a read-only source works; there the writer lock.
  *
- * COPY_DEST (another repository, or a part of this one), COPY_DIVERGED, COPY_IN_USE, REF_CONFLICT: everything else was done.
+ * COPY_DEST (another repository, other files, or a part of this one): nothing was written. COPY_DIVERGED, COPY_IN_USE, REF_CONFLICT:
+ * everything else was done.
  * OBJECT_CORRUPT, OBJECT_MISSING, MALFORMED, SEAL: the source is damaged; everything good was copied, what is missing was
  * named by notices, and refs that need it did not move. LOCKED, FEATURE, FILE_*, DIR_*, POISONED, CANCELLED, as any verb.
  * *ret is filled in these cases too, as far as it came.

@@ -6,7 +6,7 @@
  *
  *   oxl_repo_branch_create(repo, "try", NULL, &id, &err);
  *   oxl_repo_switch(repo, "try", NULL, &result, &err);
- *   oxl_repo_undo(repo, 0, &undone, &err);
+ *   oxl_repo_undo(repo, 0, NULL, &undone, &err);
  *
  * Errors of all verbs: LOCKED, POISONED, CONFIG_EDITED, FILE_*, DIR_*, MALFORMED, SEAL, NOMEM, CANCELLED (nothing was
  * written). After the intent is staged a failure is an ordinary error: HEAD, refs, index and the files of the working tree are then as
@@ -68,11 +68,23 @@ struct oxl_switch_result {
 };
 /* Makes working tree, index and HEAD those of branch @name; a tag or a commit id makes HEAD that commit (said by a notice).
  * Changes of files that both commits have alike are carried over, staged or not. PATH_MODIFIED, PATH_IN_WAY: nothing was
- * written, and each such file was named by a notice. REF_NOT_FOUND, REV, REF_EXISTS (create). OBJECT_CORRUPT,
- * OBJECT_MISSING: switched, but for the files named by notices. */
+ * written, and each such file was named by a notice; so with OBJECT_CORRUPT and OBJECT_MISSING for contents that are to be written. (After
+ * notices "not restored" the damage came meanwhile: switched, but for these files.) REF_NOT_FOUND, REV, REF_EXISTS (create). */
 OXL_API OXL_MUST_CHECK int oxl_repo_switch(struct oxl_repo *r, const char *name,
                                            const struct oxl_switch_options *options, struct oxl_switch_result *ret,
                                            struct oxl_error *err);
+
+/* --- what was interrupted --- */
+struct oxl_interrupted { /* borrowed for the call */
+        int64_t intent;
+        const char *verb;
+};
+typedef int oxl_interrupted_fn(void *ctx, const struct oxl_interrupted *i, struct oxl_error *err);
+/* Operations whose process died within: the next verb that writes, or oxl_repo_recover, finishes or undoes each. Cheap when nobody
+ * died: the journal is read only when owners/ has the file of a dead process, which a kill leaves. Takes no writer lock, writes
+ * nothing. FILE_OPEN, LOCKED, JOURNAL, JOURNAL_DAMAGED. */
+OXL_API OXL_MUST_CHECK int oxl_repo_interrupted(struct oxl_repo *r, oxl_interrupted_fn *fn, void *ctx,
+                                                struct oxl_error *err);
 
 /* --- diff --- */
 enum oxl_difference {
@@ -94,29 +106,42 @@ typedef int oxl_difference_fn(void *ctx, const struct oxl_difference_item *item,
  * others were handed out). Both given: two commits. In path order; writes nothing. INVALID: @old NULL, @new_ not. */
 OXL_API OXL_MUST_CHECK int oxl_repo_differences(struct oxl_repo *r, const char *old, const char *new_,
                                                 oxl_difference_fn *fn, void *ctx, struct oxl_error *err);
+/* What is staged: from commit @rev (NULL: HEAD; before the first commit everything is added) to the index. */
+OXL_API OXL_MUST_CHECK int oxl_repo_differences_staged(struct oxl_repo *r, const char *rev, oxl_difference_fn *fn,
+                                                       void *ctx, struct oxl_error *err);
 
 /* --- operation log, undo --- */
+struct oxl_kept { /* a file as it was before it was overwritten or removed */
+        const char *path;
+        uint64_t size;
+        struct oxl_digest id; /* of the blob: oxl_repo_cat_blob */
+};
 struct oxl_operation_info { /* borrowed for the call */
         int64_t id, time_ns;
         const char *verb, *note;
         const char *ref, *old_id, *new_id; /* may be NULL */
         bool undoable;                     /* it moved HEAD, a ref or the index, and says how */
+        const struct oxl_kept *kept;       /* contents with changes that it kept, as long as gc does */
+        size_t n_kept;
 };
 typedef int oxl_operation_info_fn(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err);
 /* Newest first, at most @max (0: all). Takes no writer lock. > 0 from @fn stops with 0. JOURNAL, JOURNAL_DAMAGED. */
 OXL_API OXL_MUST_CHECK int oxl_repo_operations(struct oxl_repo *r, uint64_t max, oxl_operation_info_fn *fn, void *ctx,
                                                struct oxl_error *err);
 
+struct oxl_undo_options {
+        bool force; /* replace files with changes; they are stored as blobs first, named by a notice */
+};
 struct oxl_undo_result {
         int64_t id;                    /* of the operation that was undone */
         char verb[16];                 /* its verb */
         uint64_t files, removed, kept; /* of the working tree: written, removed, stored first */
 };
-/* Takes operation @id (0: the newest) back: HEAD, refs and index as before it; for rm and switch the working tree too, files with
- * changes being stored as blobs first, named by notices. OPERATION_NOT_FOUND, UNDO_REFUSED (what it moved has moved since, or it moved
+/* Takes operation @id (0: the newest that moved one of these) back: HEAD, refs and index as before it; for rm and switch the working
+ * tree too, with the changes that it kept. PATH_MODIFIED, PATH_IN_WAY: as oxl_repo_switch. OPERATION_NOT_FOUND, UNDO_REFUSED (what it moved has moved since, or it moved
  * nothing), JOURNAL_DAMAGED. An undo is an operation: undoing it does again what was undone. */
-OXL_API OXL_MUST_CHECK int oxl_repo_undo(struct oxl_repo *r, int64_t id, struct oxl_undo_result *ret,
-                                         struct oxl_error *err);
+OXL_API OXL_MUST_CHECK int oxl_repo_undo(struct oxl_repo *r, int64_t id, const struct oxl_undo_options *options,
+                                         struct oxl_undo_result *ret, struct oxl_error *err);
 
 OXL_END_DECLS
 
