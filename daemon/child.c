@@ -351,6 +351,11 @@ void child_cancel(struct worker *w)
                 (void)evtimer_add(w->silence, &limit);
 }
 
+bool child_is_full(const struct worker *w)
+{
+        return w->full;
+}
+
 void child_kill_all(struct daemon *d)
 {
         for (struct worker *w = d->workers, *next; w; w = next) {

@@ -189,6 +189,7 @@ void watch_remember(struct repository *r);   /* the dead of now: not news any mo
 /* Starts a worker; its end is heard by supervisor_ended(). 0, or a negative errno. */
 int child_start(struct repository *r, enum job_kind kind, bool full);
 void child_cancel(struct worker *w);
+bool child_is_full(const struct worker *w);
 void child_kill_all(struct daemon *d);
 void child_steer(struct worker *w, bool paused, uint64_t limit);
 pid_t child_pid(const struct worker *w);

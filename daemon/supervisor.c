@@ -268,8 +268,12 @@ void supervisor_want(struct repository *r, enum job_kind kind, bool full)
 {
         r->jobs[kind].wanted = true;
         r->jobs[kind].full |= full;
-        if (kind == JOB_SCRUB && full)
+        if (kind == JOB_SCRUB && full) {
                 r->jobs[kind].not_before_ms = 0;
+                /* One for the contract takes its time, for days perhaps: it makes room, and what it verified stays verified. */
+                if (r->jobs[kind].worker && !child_is_full(r->jobs[kind].worker))
+                        child_cancel(r->jobs[kind].worker);
+        }
         supervisor_schedule(r->daemon);
 }
 

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sqlite3
 
-from daemon_lib import Daemon, check, idle, not_tried, ox, repository
+from daemon_lib import LIMIT, Daemon, check, idle, not_tried, ox, repository
 
 tmp = pathlib.Path(os.environ["TMP_FOLDER"])
 
@@ -150,6 +150,20 @@ def findings():
     ox("fsck", cwd=one)
 
 
+def makes_room():
+    """A pass for the contract goes at 1 MiB/s, here for longer than we wait for anything: one that somebody asks for takes its place."""
+    path = repository(tmp / "room")
+    (path / "large").write_bytes(os.urandom(1 << 20) * (LIMIT + 40))
+    ox("add", "-A", cwd=path)
+    ox("commit", "-m", "large", cwd=path)
+    with Daemon(tmp / "r", [path]) as d:
+        d.wait(lambda s: of(s, path)["jobs"]["scrub"]["running"])
+        assert d.ask(do="scrub", repository=str(path)) == {"ok": True}
+        status = of(d.wait(lambda s: idle(s, 1)), path)
+        assert status["last_clean"] and status["coverage"]["never_files"] == "0", status
+        assert d.stop() == 0
+
+
 def kills():
     """A pass over 40 loose blobs at a limit that makes it long, killed with its daemon: what was verified stays verified."""
     two = repository(tmp / "two")
@@ -215,5 +229,6 @@ def kills():
 
 findings()
 oxen()
+makes_room()
 kills()
 print("ok")

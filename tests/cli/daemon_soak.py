@@ -78,14 +78,17 @@ def heal(d, blob, data, rng):
     """Passes until the blob is as it was; the daemon may die twice meanwhile: a repair of much data needs longer than it would live otherwise."""
     until = time.monotonic() + LIMIT
     kills = 0
+    asked = False
     while True:
         status = d.status()["repositories"][0]
-        if not status["pass"]:
+        if not asked or not status["pass"]:
             d.ask(do="scrub", repository=str(one))
+            asked = True
         if kills < 2 and rng.random() < 0.05:
             kills += 1
             d.kill()
             d.start()
+            asked = False
             count("daemons killed")
         if blob.exists() and blob.read_bytes() == data:
             return
