@@ -106,6 +106,7 @@ struct repository {
 
         int watch;          /* inotify descriptor of `locks`; -1: none */
         bool dirty;         /* somebody wrote since it was last maintained */
+        bool busy;          /* somebody else was at work when it was last maintained */
         struct event *look; /* soon: see whether an owner died */
         unsigned looks;
         uint64_t leftovers[LEFTOVERS_MAX]; /* dead owners that maintaining did not remove: of other machines */

@@ -497,6 +497,7 @@ static void succeeded(struct repository *r, enum job_kind kind, const struct job
         if (end->full)
                 r->maintained_ms = now;
         /* With somebody else at work, recovery is left to them; their end will be heard. */
+        r->busy = end->busy;
         r->dirty = end->busy || r->facts.status.open_intents > 0;
         if (end->busy)
                 r->n_leftovers = 0;

@@ -147,7 +147,9 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
                 look_in(r, LOOK_AGAIN_MS);
         } else {
                 r->looks = 0;
-                if (status_findings_open(r) > 0) /* it may have healed them; reading the ledger ends no writer */
+                /* It may have healed them. Beside a writer that goes on, our own look for what to recover would end here again: the
+                 * slow timer does it then. */
+                if (!r->busy && status_findings_open(r) > 0)
                         supervisor_want(r, JOB_MAINTAIN, false);
         }
 }

@@ -4,7 +4,8 @@
  * when it
  * is durable and nothing is missing from it, the old one leaves its place for quarantine. When something has no good
  * copy, the old pack stays where it is: a person may still get at it; what could not be read through it is readable
- * through the new one.
+ * through the new one. That is published only when it has something that no other file has, so repairing again adds
+ * nothing.
  *
  * Salvage needs neither header nor index nor trailer: the checksum of a record header covers its offset, so a
  * header proves itself,
@@ -281,12 +282,17 @@ static void rescue_done(struct rescue *x)
         oxl_pack_writer_free(x->writer);
 }
 
+static bool is_in_new(const struct rescue *x, enum oxl_kind kind, const struct oxl_digest *id)
+{
+        uint64_t at, len;
+        return x->writer && oxl_pack_writer_find(x->writer, kind, id, &at, &len);
+}
+
 static int add_object(struct rescue *x, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_bytes bytes,
                       struct oxl_error *err)
 {
-        uint64_t at, len;
         int r = x->writer ? 0 : oxl_pack_writer_new(x->p->durable, &x->p->repo->format.id, &x->writer, err);
-        if (r < 0 || oxl_pack_writer_find(x->writer, kind, id, &at, &len))
+        if (r < 0 || is_in_new(x, kind, id))
                 return r;
         return oxl_pack_writer_add(x->writer, kind, id, bytes.len ? bytes.data : (const void *)"", bytes.len, err);
 }
@@ -358,12 +364,8 @@ static int write_record(void *ctx, const struct oxl_pack_entry *e, bool good, st
  * the second time. */
 static void count_unstable(struct rescue *x)
 {
-        uint64_t at, len;
-        for (size_t i = 0; i < x->n; i++) {
-                const struct record *k = &x->records[i];
-                x->unstable +=
-                        !x->writer || !oxl_pack_writer_find(x->writer, (enum oxl_kind)k->kind, &k->id, &at, &len);
-        }
+        for (size_t i = 0; i < x->n; i++)
+                x->unstable += !is_in_new(x, (enum oxl_kind)x->records[i].kind, &x->records[i].id);
 }
 
 static int compare_records(const void *a, const void *b)
@@ -436,18 +438,58 @@ int oxl_repair_publish_pack(struct oxl_repair *p, struct oxl_pack_writer *w, str
 }
 
 /* Does a finding name an object that is still nowhere? Then bytes that could not be told may be it. */
-static int any_missing(struct oxl_repair *p, struct oxl_error *err)
+static int any_missing(struct rescue *x, struct oxl_error *err)
 {
+        struct oxl_repair *p = x->p;
         for (size_t i = 0; i < p->n_finds; i++) {
                 enum oxl_kind kind;
                 struct oxl_digest id;
-                if (!oxl_repair_object(p, &p->finds[i], &kind, &id))
+                if (!oxl_repair_object(p, &p->finds[i], &kind, &id) || is_in_new(x, kind, &id))
                         continue;
                 int r = oxl_good_stored(p, kind, &id, err);
                 if (r != 0)
                         return r;
         }
         return 0;
+}
+
+/* Must the old pack stay? 1 yes, 0 no. */
+static int must_stay(struct rescue *x, struct oxl_error *err)
+{
+        if (x->lost || x->unstable)
+                return 1;
+        return x->gap ? any_missing(x, err) : 0;
+}
+
+/* Is something in the new pack that no other file but the old pack has? 1 yes, 0 no. */
+static int any_news(struct rescue *x, struct oxl_error *err)
+{
+        for (size_t i = 0; i < x->n; i++) {
+                const struct record *k = &x->records[i];
+                int r = is_in_new(x, (enum oxl_kind)k->kind, &k->id) ? stored_elsewhere(x, k, err) : 0;
+                if (r != 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Publishes the new pack. 1: the old one has to stay; then a new one without news is dropped, or each repair would add
+ * it once more. The old one never leaves its place on the word of other files: then the new one is published in
+ * any case. */
+static int put_new(struct rescue *x, struct oxl_error *err)
+{
+        int r = must_stay(x, err);
+        bool stays = r == 1;
+        if (stays)
+                r = any_news(x, err);
+        if (r < 0)
+                return r;
+        if (x->writer && (!stays || r == 1)) {
+                r = oxl_repair_publish_pack(x->p, take_ptr(&x->writer), err);
+                if (r < 0)
+                        return r;
+        }
+        return stays ? 1 : must_stay(x, err);
 }
 
 static int rescue_pack(struct rescue *x, struct oxl_repair_find *f, bool *ret_moved, struct oxl_error *err)
@@ -459,11 +501,8 @@ static int rescue_pack(struct rescue *x, struct oxl_repair_find *f, bool *ret_mo
                 r = read_old(x, write_record, err);
         if (r == 0 && x->lost == 0)
                 count_unstable(x);
-        if (r == 0 && x->writer)
-                r = oxl_repair_publish_pack(x->p, take_ptr(&x->writer), err);
-        if (r < 0)
-                return r;
-        r = x->lost || x->unstable ? 1 : x->gap ? any_missing(x->p, err) : 0;
+        if (r == 0)
+                r = put_new(x, err);
         *ret_moved = r == 0;
         if (r != 0)
                 return r < 0 ? r : 0;

@@ -36,8 +36,8 @@ static inline int oxl_sync_fs(int fd)
 /*
  * Does syncfs() of @fd, which was not opened by O_PATH, tell of everything that was lost since it was opened? Since Linux 5.8 it
  * reports failed writeback, of file systems that note it per superblock; since 5.17 also what the file system's own sync says,
- * which was dropped before. Those that keep no such note, or are not the ones that write (overlay, network, FUSE), are not
- * believed: there each file is synced by itself. (sync.c)
+ * which was dropped before. Those that keep no such note, are not the ones that write (overlay, network, FUSE), or do not flush the
+ * drive's cache there (vfat, exfat), are not believed: there each file is synced by itself. (sync.c names those that are.)
  */
 bool oxl_syncfs_reports(int fd);
 

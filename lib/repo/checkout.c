@@ -29,6 +29,30 @@ void oxl_checkout_drop_batch(struct oxl_checkout *c)
         c->pending = 0;
 }
 
+static bool may_leave(const struct oxl_checkout *c, const struct oxl_error *why)
+{
+        bool passing = why->os == ENOMEM || why->os == EMFILE || why->os == ENFILE || why->os == EINTR;
+        bool lost =
+                oxl_durable_poisoned(c->repo->durable) || (c->dest.durable && oxl_durable_poisoned(c->dest.durable));
+        return !lost && (why->code == OXL_E_PATH_SPECIAL || (why->os != 0 && !passing));
+}
+
+int oxl_checkout_leave(struct oxl_checkout *c, const char *path, int k, struct oxl_error *why, struct oxl_error *err)
+{
+        char text[512], said[600];
+        if (k >= 0)
+                return 0;
+        if (!may_leave(c, why)) {
+                oxl_error_move(err, why);
+                return k;
+        }
+        oxl_checkout_drop_batch(c);
+        (void)oxl_error_text(why, text, sizeof text);
+        snprintf(said, sizeof said, "left alone, see oxen-lite status: %s", text);
+        oxl_repo_notice(c->repo, path, said);
+        return 0;
+}
+
 void oxl_checkout_done(struct oxl_checkout *c)
 {
         oxl_checkout_drop_batch(c);

@@ -70,6 +70,11 @@ OXL_MUST_CHECK int oxl_checkout_init(struct oxl_checkout *c, struct oxl_repo *r,
 /* Removes temps that were not published. Idempotent. */
 void oxl_checkout_done(struct oxl_checkout *c);
 void oxl_checkout_drop_batch(struct oxl_checkout *c);
+/* For recovery, of what failed with @k at @path (NULL: folders): what the user's folder does not allow (permissions, space, something else
+ * in the place) must not keep the whole repository from being written. 0: said, and left alone, as are the files that were being written
+ * with it; nothing is lost by that. Else @k, and @why moves to @err: lack of memory or descriptors, a failed sync, the store's own trouble. */
+OXL_MUST_CHECK int oxl_checkout_leave(struct oxl_checkout *c, const char *path, int k, struct oxl_error *why,
+                                      struct oxl_error *err);
 
 /* Stores the file @path that is about to go, and says by notice under which name it can be had again; @what happened to
  * it: "overwritten". *ret_kept: what was stored, for the intent. Durable after oxl_checkout_keep_end. */

@@ -251,7 +251,7 @@ static struct answer sync_final(const struct doctor *d)
 {
         if (!d->syncfs_reports)
                 return (struct answer){ OXL_DOCTOR_WITHOUT,
-                                        "syncfs tells all errors only since Linux 5.17, and of local file systems: "
+                                        "syncfs tells all errors only since Linux 5.17, of ext, xfs, btrfs, f2fs: "
                                         "files are synced one by one" };
         return (struct answer){ OXL_DOCTOR_GOOD, "" };
 }

@@ -399,28 +399,39 @@ static int sweep_leftovers(struct oxl_checkout *c, const struct oxl_move *m, str
         return k;
 }
 
+/* While finishing, what cannot be done to a file stays undone. */
+static int left(struct action *a, const char *path, int k, struct oxl_error *why, struct oxl_error *err)
+{
+        if (a->finishing)
+                return oxl_checkout_leave(a->c, path, k, why, err);
+        if (k < 0)
+                oxl_error_move(err, why);
+        return k;
+}
+
 int oxl_move_files(struct oxl_checkout *c, const struct oxl_move *m, bool finishing, struct oxl_written *written,
                    uint64_t *ret_removed, struct oxl_error *err)
 {
         struct action a = { c, m, finishing, 0 };
-        int k = finishing ? sweep_leftovers(c, m, err) : 0;
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = finishing ? left(&a, NULL, sweep_leftovers(c, m, &why), &why, err) : 0;
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
                 const struct oxl_edit *e = &m->edits.at[i];
                 if (moves(e) && goes(m, e))
-                        k = remove_file(&a, e, err);
+                        k = left(&a, e->path, remove_file(&a, e, &why), &why, err);
         }
         /* CRASH: some are gone, some not; recovery removes the rest. */
         if (k >= 0)
-                k = remove_folders(&a, err);
+                k = left(&a, NULL, remove_folders(&a, &why), &why, err);
         if (k >= 0)
                 k = oxl_durable_barrier(c->dest.durable, err);
         for (size_t i = 0; k >= 0 && i < m->edits.n; i++) {
                 const struct oxl_edit *e = &m->edits.at[i];
                 if (moves(e) && !goes(m, e))
-                        k = write_file(&a, e, &written[i], err);
+                        k = left(&a, e->path, write_file(&a, e, &written[i], &why), &why, err);
         }
         if (k >= 0)
-                k = oxl_checkout_flush(c, err);
+                k = left(&a, NULL, oxl_checkout_flush(c, &why), &why, err);
         *ret_removed = a.removed;
         return k < 0 ? k : 0;
 }

@@ -270,15 +270,17 @@ static int record_intent(struct restore *rs, int64_t *ret_id, struct oxl_error *
                                          ret_id, err);
 }
 
-/* Files that were restored stay; the outcome says that the rest was given up. */
+/* Files that were restored stay; the outcome says that the rest was given up. Once a file was replaced the operation stays in the log:
+ * it names what was kept. */
 static int end_badly(struct restore *rs, int64_t intent, int k)
 {
         cleanup_error struct oxl_error ignored = OXL_ERROR_INIT;
+        enum oxl_intent_state state = rs->out.changed ? OXL_INTENT_DONE : OXL_INTENT_ABORTED;
         oxl_checkout_drop_batch(&rs->out);
         if (rs->alone)
                 return k;
-        OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner), OXL_INTENT_ABORTED,
-                                       OUTCOME, true, &ignored),
+        OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner), state, OUTCOME,
+                                       true, &ignored),
                    "the intent stays open then, and recovery finishes it");
         return k;
 }
@@ -379,11 +381,12 @@ int oxl_restore_recover(struct oxl_repo *r, const struct oxl_event *event, struc
         k = oxl_destination_open(&rs->out.dest, r, rs->spec.to, false, &why);
         if (k < 0 && why.code == OXL_E_DIR_OPEN && why.os == ENOENT)
                 return end_recovered(rs, event, OXL_INTENT_ROLLED_BACK, "its folder is gone", err);
-        if (k < 0) {
-                oxl_error_move(err, &why);
-                return k;
-        }
-        k = write_all(rs, err);
+        if (k >= 0)
+                k = write_all(rs, &why);
+        if (k >= 0)
+                return end_recovered(rs, event, OXL_INTENT_ROLLED_FORWARD, "the remaining files were restored", err);
+        k = oxl_checkout_leave(&rs->out, NULL, k, &why, err);
         return k < 0 ? k
-                     : end_recovered(rs, event, OXL_INTENT_ROLLED_FORWARD, "the remaining files were restored", err);
+                     : end_recovered(rs, event, OXL_INTENT_ROLLED_BACK,
+                                     "its folder does not allow it; files restored so far stay", err);
 }

@@ -570,6 +570,52 @@ static void recovery_leaves_a_file_whose_blob_is_damaged_by_now(void **state)
         assert_true(left > 0);
 }
 
+static bool is_of_user(const char *name)
+{
+        return strcmp(name, "small") == 0 || strcmp(name, "large") == 0 || strcmp(name, "third") == 0;
+}
+
+static int unlink_no(int dirfd, const char *name, int flags)
+{
+        if (is_of_user(name)) {
+                errno = EACCES;
+                return -1;
+        }
+        return oxl_sys_real.unlinkat(dirfd, name, flags);
+}
+
+static int rename_no(int fromfd, const char *from, int tofd, const char *to, unsigned flags)
+{
+        if (is_of_user(to)) {
+                errno = ENOSPC;
+                return -1;
+        }
+        return oxl_sys_real.renameat2(fromfd, from, tofd, to, flags);
+}
+
+/* A folder of somebody else, a full disk: what cannot be done to files stays undone, and the repository can be written again. */
+static void recovery_leaves_files_alone_that_it_may_not_change(void **state)
+{
+        static struct oxl_sys table;
+        unsigned left = 0;
+        for (unsigned n = 0;; n++) {
+                struct f *f = *state;
+                if (!killed_switch(f, n))
+                        break;
+                table = oxl_sys_real;
+                table.unlinkat = unlink_no;
+                table.renameat2 = rename_no;
+                oxl_sys = &table;
+                (void)pending(f);
+                oxl_sys = &oxl_sys_real;
+                assert_int_equal(pending(f), 0);
+                left += on_branch(f, "main") && file_is(f, "small", "small of topic");
+                teardown(state);
+                setup(state);
+        }
+        assert_true(left > 0);
+}
+
 int main(void)
 {
         const struct CMUnitTest tests[] = {
@@ -586,6 +632,7 @@ int main(void)
                 TEST(a_file_that_comes_just_before_the_rename_stays),
                 TEST(what_recovery_cannot_read_goes_on_from_a_new_index_and_back_from_an_old_one),
                 TEST(recovery_leaves_a_file_whose_blob_is_damaged_by_now),
+                TEST(recovery_leaves_files_alone_that_it_may_not_change),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -529,6 +529,129 @@ static void a_pack_that_holds_the_only_bytes_stays_and_the_rest_is_readable(void
         checked_free(&k);
 }
 
+/* --- repairing again --- */
+
+enum { MANY = 6 };
+
+static int add_again(struct checked *k, const char *name);
+
+static const char *name_of_many(char name[16], size_t i)
+{
+        snprintf(name, 16, "many/%zu", i);
+        return name;
+}
+
+/* A commit of files that share one pack; at which byte of it the content of each begins. */
+static char *pack_of_many(struct checked *k, size_t ret_at[MANY])
+{
+        char name[16], text[MANY][600], **all, *pack = NULL;
+        place_mkdir(k->place, "many");
+        for (size_t i = 0; i < MANY; i++) {
+                memset(text[i], (int)('a' + i), sizeof text[i]);
+                place_write(k->place, name_of_many(name, i), text[i], sizeof text[i]);
+        }
+        assert_int_equal(add_again(k, "many"), 0);
+        checked_commit(k, "many");
+        all = checked_files(k, "versions/packs/");
+        for (char **f = all; *f && !pack; f++) {
+                size_t n, found = 0;
+                char *bytes = place_read(k->root, *f, &n);
+                for (size_t i = 0; i < MANY && strstr(*f, ".pack"); i++) {
+                        char *at = memmem(bytes, n, text[i], sizeof text[i]);
+                        ret_at[i] = at ? (size_t)(at - bytes) : 0;
+                        found += at != NULL;
+                }
+                if (found == MANY)
+                        pack = strdup(*f);
+                free(bytes);
+        }
+        checked_files_free(all);
+        assert_non_null(pack);
+        return pack;
+}
+
+static size_t packs_and_bytes(struct checked *k, size_t *ret_bytes)
+{
+        char **all = checked_files(k, "versions/packs/");
+        size_t packs = 0, n;
+        *ret_bytes = 0;
+        for (char **f = all; *f; f++) {
+                if (!strstr(*f, ".pack"))
+                        continue;
+                free(place_read(k->root, *f, &n));
+                *ret_bytes += n;
+                packs++;
+        }
+        checked_files_free(all);
+        return packs;
+}
+
+/* One repair adds a pack, and those after it none. */
+static void repair_again_and_again(struct checked *k, const char *pack)
+{
+        size_t before, after, now, packs = packs_and_bytes(k, &before);
+        repair(k, true);
+        assert_true(place_has(k->root, pack));
+        assert_int_equal(packs_and_bytes(k, &after), packs + 1);
+        assert_true(after > before);
+        for (int i = 0; i < 3; i++) {
+                struct heard *h = repair(k, true);
+                assert_int_equal(h->result.healed, 0);
+                assert_int_equal(packs_and_bytes(k, &now), packs + 1);
+                assert_int_equal(now, after);
+                assert_true(place_has(k->root, pack));
+        }
+}
+
+/* The pack ends within its last record header; everything else in it is good. */
+static void a_pack_whose_rest_is_salvaged_already_is_not_salvaged_again(void **state)
+{
+        struct checked k;
+        size_t at[MANY], last = 0, n;
+        char name[16];
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *pack = pack_of_many(&k, at), *bytes = place_read(k.root, pack, &n);
+        for (size_t i = 1; i < MANY; i++)
+                last = at[i] > at[last] ? i : last;
+        write_bytes(&k, pack, bytes, at[last] - OXL_PACK_RECORD_BYTES + 20);
+        for (size_t i = 0; i < MANY; i++)
+                remove_from_tree(&k, name_of_many(name, i));
+        repair_again_and_again(&k, pack);
+        /* what was salvaged does not need the old pack; with the last file, nothing does */
+        drop(&k, "versions/packs/lookup");
+        assert_int_equal(checked_run(&k), 0);
+        assert_int_equal(checked_count(&k, OXL_P_BLOB_MISSING, NULL), 1);
+        memset(bytes, (int)('a' + last), 600);
+        place_write(k.place, name_of_many(name, last), bytes, 600);
+        assert_int_equal(repair(&k, true)->result.after.findings, 0);
+        assert_false(place_has(k.root, pack));
+        free(bytes);
+        free(pack);
+        checked_free(&k);
+}
+
+/* All records are damaged, and all but one have a source: what came from there once is not stored again. */
+static void records_that_came_from_elsewhere_are_not_fetched_again(void **state)
+{
+        struct checked k;
+        size_t at[MANY];
+        char name[16], last[600];
+        (void)state;
+        checked_new(&k, OXL_ALGO_BLAKE3);
+        char *pack = pack_of_many(&k, at);
+        for (size_t i = 0; i < MANY; i++)
+                flip_at(&k, pack, at[i] + 7);
+        remove_from_tree(&k, name_of_many(name, MANY - 1));
+        repair_again_and_again(&k, pack);
+        memset(last, 'a' + MANY - 1, sizeof last);
+        place_write(k.place, name_of_many(name, MANY - 1), last, sizeof last);
+        assert_int_equal(repair(&k, true)->result.after.findings, 0);
+        assert_false(place_has(k.root, pack));
+        free(pack);
+        checked_free(&k);
+}
+
 static void what_is_nobodys_is_left(void **state)
 {
         static const char *const strays[] = { "refs/heads/not..good", "versions/packs/odd", "versions/files/odd",
@@ -1601,6 +1724,8 @@ int main(void)
                 cmocka_unit_test(a_repository_of_xxh3_blobs_is_healed_alike),
                 cmocka_unit_test(without_a_good_copy_the_loss_is_named_and_nothing_deleted),
                 cmocka_unit_test(a_pack_that_holds_the_only_bytes_stays_and_the_rest_is_readable),
+                cmocka_unit_test(a_pack_whose_rest_is_salvaged_already_is_not_salvaged_again),
+                cmocka_unit_test(records_that_came_from_elsewhere_are_not_fetched_again),
                 cmocka_unit_test(what_is_nobodys_is_left),
                 cmocka_unit_test(a_branch_that_the_log_does_not_know_is_proposed_not_guessed),
                 cmocka_unit_test(a_person_chooses_what_nobody_knows),
