@@ -4,8 +4,8 @@
  * when it
  * is durable and nothing is missing from it, the old one leaves its place for quarantine. When something has no good
  * copy, the old pack stays where it is: a person may still get at it; what could not be read through it is readable
- * through the new one. That is published only when it has something that no other file has, so repairing again adds
- * nothing.
+ * through the new one, which is then published only when it has something that no other file has: repairing again
+ * adds nothing.
  *
  * Salvage needs neither header nor index nor trailer: the checksum of a record header covers its offset, so a
  * header proves itself,
