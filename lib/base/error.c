@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fail.h"
 #include "base/hex.h"
+#include "base/sink.h"
 
 struct row {
         enum oxl_code code;
@@ -133,23 +134,10 @@ int oxl_fail(struct oxl_error *err, const struct oxl_failure *f)
         return -(int)f->code;
 }
 
-/* Output that counts on after the buffer is full, as snprintf does. */
-struct sink {
-        char *buf;
-        size_t size, len;
-};
-
-static void put(struct sink *s, char c)
-{
-        if (s->size > 0 && s->len < s->size - 1)
-                s->buf[s->len] = c;
-        s->len++;
-}
-
 static void put_text(struct sink *s, const char *text)
 {
         while (*text)
-                put(s, *text++);
+                sink_put(s, *text++);
 }
 
 static void put_escaped(struct sink *s, const char *text)
@@ -178,7 +166,7 @@ static void put_fact(struct sink *s, const struct oxl_error *err, char which)
         case 'd': put_escaped(s, err->detail); break;
         case 'w': put_digest(s, &err->want); break;
         case 'g': put_digest(s, &err->got); break;
-        default: put(s, which); break; /* "%%" */
+        default: sink_put(s, which); break; /* "%%" */
         }
 }
 
@@ -191,7 +179,7 @@ size_t oxl_error_text(const struct oxl_error *err, char *buf, size_t size)
                 if (*p == '%' && p[1])
                         put_fact(&s, err, *++p);
                 else
-                        put(&s, *p);
+                        sink_put(&s, *p);
         }
         if (row->shape == OXL_SHAPE_OS_PATH || row->shape == OXL_SHAPE_OS_PATHS) {
                 char os[128];

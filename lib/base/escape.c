@@ -6,6 +6,7 @@
 #include <oxenlite/error.h>
 
 #include "base/hex.h"
+#include "base/sink.h"
 
 /* Length of the well-formed UTF-8 character at @p, its code point in *ret; 0: not UTF-8. */
 static size_t utf8_char(const unsigned char *p, uint32_t *ret)
@@ -40,27 +41,15 @@ static bool is_control(uint32_t v)
                (v >= 0x2028 && v <= 0x202e) || (v >= 0x2066 && v <= 0x2069);
 }
 
-struct sink {
-        char *buf;
-        size_t size, len;
-};
-
-static void put(struct sink *s, char c)
-{
-        if (s->size > 0 && s->len < s->size - 1)
-                s->buf[s->len] = c;
-        s->len++;
-}
-
 static void put_hex(struct sink *s, unsigned char byte)
 {
         char hex[3];
 
         oxl_hex_encode(&byte, 1, hex);
-        put(s, '\\');
-        put(s, 'x');
-        put(s, hex[0]);
-        put(s, hex[1]);
+        sink_put(s, '\\');
+        sink_put(s, 'x');
+        sink_put(s, hex[0]);
+        sink_put(s, hex[1]);
 }
 
 size_t oxl_text_escape(const char *text, unsigned flags, char *buf, size_t size)
@@ -74,12 +63,10 @@ size_t oxl_text_escape(const char *text, unsigned flags, char *buf, size_t size)
                 bool plain = n == 0 ? !(flags & OXL_ESCAPE_BYTES) : line || !is_control(v);
                 for (size_t left = n ? n : 1; left > 0; left--, p++) {
                         if (plain)
-                                put(&s, (char)*p);
+                                sink_put(&s, (char)*p);
                         else
                                 put_hex(&s, *p);
                 }
         }
-        if (size > 0)
-                buf[s.len < size ? s.len : size - 1] = '\0';
-        return s.len;
+        return sink_end(&s);
 }
