@@ -264,15 +264,23 @@ bool supervisor_paused(const struct repository *r)
         return state_paused(&r->daemon->state, r->path);
 }
 
+/* A pass for the contract takes its time, for days perhaps: on @device it makes room, and what it verified stays verified. */
+static void make_room(const struct daemon *d, dev_t device)
+{
+        for (size_t i = 0; i < d->n_repositories; i++) {
+                struct worker *w = d->repositories[i]->jobs[JOB_SCRUB].worker;
+                if (w && d->repositories[i]->device == device && !child_is_full(w))
+                        child_cancel(w);
+        }
+}
+
 void supervisor_want(struct repository *r, enum job_kind kind, bool full)
 {
         r->jobs[kind].wanted = true;
         r->jobs[kind].full |= full;
         if (kind == JOB_SCRUB && full) {
                 r->jobs[kind].not_before_ms = 0;
-                /* One for the contract takes its time, for days perhaps: it makes room, and what it verified stays verified. */
-                if (r->jobs[kind].worker && !child_is_full(r->jobs[kind].worker))
-                        child_cancel(r->jobs[kind].worker);
+                make_room(r->daemon, r->device);
         }
         supervisor_schedule(r->daemon);
 }
@@ -358,8 +366,10 @@ static void start(struct repository *r, enum job_kind kind)
         job->wanted = job->full = false;
         if (kind == JOB_SCRUB)
                 r->progress = (struct oxl_scrub_progress){ 0 };
-        else
-                watch_remember(r); /* this job is for them; who dies while it runs is news */
+        else if (full || watch_owner_died(r)) {
+                full = true;
+                watch_remember(r); /* this sweep is for them; who dies while it runs is news */
+        }
         int e = child_start(r, kind, full);
         if (e < 0) {
                 job->full = full;

@@ -24,7 +24,9 @@ enum {
         LOOK_MS = 100,
         LOOK_AGAIN_MS = 2000,
         OWNERS_MAX = 4096, /* records that one look reads */
+        WRITER_BYTE = 0,   /* of `locks`; FORMAT section 8 */
 };
+#define OWNER_BASE (UINT64_C(1) << 62)
 
 /* --- owners ------------------------------------------------------------------------------------------------------------- */
 
@@ -47,18 +49,13 @@ static bool owner_number(const char *name, uint64_t *ret)
                 n = n << 4 | (uint64_t)(digit - "0123456789abcdef");
         }
         *ret = n;
-        return i == 16 && n != 0 && n < UINT64_C(1) << 62;
+        return i == 16 && n != 0 && n < OWNER_BASE;
 }
 
-/* Does nobody hold the byte of owner @number? An error is no proof. */
-static bool is_free(int locks, uint64_t number)
+/* Does nobody hold @byte? An error is no proof. */
+static bool is_free(int locks, uint64_t byte)
 {
-        struct flock l = {
-                .l_type = F_WRLCK,
-                .l_whence = SEEK_SET,
-                .l_start = (off_t)((UINT64_C(1) << 62) + number),
-                .l_len = 1,
-        };
+        struct flock l = { .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1 };
         return fcntl(locks, F_OFD_GETLK, &l) == 0 && l.l_type == F_UNLCK;
 }
 
@@ -100,7 +97,7 @@ static bool dead_next(struct dead *w, uint64_t *ret)
         struct dirent *entry;
 
         while (w->dir && w->left-- > 0 && (entry = readdir(w->dir)))
-                if (owner_number(entry->d_name, ret) && is_free(w->locks, *ret))
+                if (owner_number(entry->d_name, ret) && is_free(w->locks, OWNER_BASE + *ret))
                         return true;
         return false;
 }
@@ -134,6 +131,17 @@ static void look_in(struct repository *r, int ms)
         (void)evtimer_add(r->look, &soon);
 }
 
+/*
+ * May a writer that ended in order have changed what was heard last? It may have healed findings. Where a writer kept us from
+ * recovering, it ended the open intents, or they were its own; while one holds the lock we would not get further, and its end will be heard.
+ */
+static bool is_old_news(const struct repository *r)
+{
+        cleanup_fd int locks = r->busy ? open_folder(r, "locks", 0) : -1;
+
+        return r->busy ? is_free(locks, WRITER_BYTE) : status_findings_open(r) > 0;
+}
+
 static void on_look(evutil_socket_t fd, short what, void *ctx)
 {
         struct repository *r = ctx;
@@ -147,9 +155,7 @@ static void on_look(evutil_socket_t fd, short what, void *ctx)
                 look_in(r, LOOK_AGAIN_MS);
         } else {
                 r->looks = 0;
-                /* It may have healed them. Beside a writer that goes on, our own look for what to recover would end here again: the
-                 * slow timer does it then. */
-                if (!r->busy && status_findings_open(r) > 0)
+                if (is_old_news(r))
                         supervisor_want(r, JOB_MAINTAIN, false);
         }
 }
@@ -248,6 +254,9 @@ void watch_add(struct repository *r)
         }
         if (r->watch >= 0 && watch != r->watch)
                 watch_drop(r);
+        /* Who closed the file before this and has not dropped its lock yet is heard by nobody. */
+        if (watch >= 0 && watch != r->watch)
+                on_writer_ended(r);
         r->watch = watch;
 }
 

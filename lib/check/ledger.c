@@ -67,11 +67,19 @@ static void take_fact(struct oxl_check *c, const struct oxl_ledger_row *row)
                 f->clean_ns = row->verified_ns;
 }
 
+/* That an operation waits for recovery is true for as long as one is open, whenever it was written down. */
+static bool is_over(const struct oxl_check_facts *f, const struct oxl_finding_row *row)
+{
+        return f->open_intents == 0 && strcmp(row->slug, oxl_problem_slug(OXL_P_PENDING_RECOVERY)) == 0;
+}
+
 static int take_finding(void *ctx, const struct oxl_finding_row *row, struct oxl_error *err)
 {
         struct oxl_check_facts *f = ctx;
         const int64_t times[] = { row->first_ns, row->last_ns };
         const char *const texts[] = { row->id, row->slug, row->path, row->detail };
+        if (is_over(f, row))
+                return 0;
         int r = oxl_buf_append(&f->recorded, times, sizeof times, err);
         for (size_t i = 0; r == 0 && i < OXL_ARRAY_LEN(texts); i++)
                 r = oxl_buf_append(&f->recorded, texts[i], strlen(texts[i]) + 1, err);
@@ -126,9 +134,9 @@ int oxl_ledger_read(struct oxl_check *c, struct oxl_journal *j, struct oxl_error
                 f->findings = f->open_intents = 0;
                 f->pass_ns = f->clean_ns = 0;
                 oxl_buf_clear(&f->recorded);
-                r = oxl_journal_findings(j, take_finding, f, err);
+                r = oxl_journal_open_intents(j, count_intent, f, err);
                 if (r == 0)
-                        r = oxl_journal_open_intents(j, count_intent, f, err);
+                        r = oxl_journal_findings(j, take_finding, f, err); /* after them: see is_over */
         }
         if (r == 0)
                 r = oxl_journal_ledger(j, take_row, c, err);

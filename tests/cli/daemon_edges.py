@@ -173,6 +173,29 @@ def held():
     return "let go"
 
 
+def beside():
+    """Somebody dies while the daemon does not look, and a job without a sweep is the first that it starts then: the dead one is swept all
+    the same."""
+    one = repository(tmp / "beside", size=300000)
+    with Daemon(tmp / "b", [{"path": str(one), "rate_max": "20kB", "media": False}]) as d:
+        status = d.wait(lambda s: of(s, one)["pass"] and of(s, one)["jobs"]["maintain"]["running"] is False
+                        and int(of(s, one)["pass"]["bytes"]) > 0)
+        worker = int(of(status, one)["jobs"]["scrub"]["pid"])
+        d.process.send_signal(signal.SIGSTOP)
+        os.kill(worker, signal.SIGTERM)  # a pass that ends: a maintain job follows
+        while pathlib.Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            time.sleep(0.01)
+        with open(one / ".oxen-lite/locks", "r+b"):
+            temp = dead_owner(one)
+        d.process.send_signal(signal.SIGCONT)
+        assert d.ask(do="limit", rate="1GB") == {"ok": True}
+        d.wait(lambda s: idle(s, 1))
+        d.wait_log("removed the stale")
+        assert not temp.exists()
+        assert d.stop() == 0
+    return "swept"
+
+
 def put_off():
     """A pause holds for passes that were asked for, too: one that runs, one that waits for its turn. After it they are made."""
     first, second = repository(tmp / "first", size=200000), repository(tmp / "second", size=200000)
@@ -237,7 +260,7 @@ def activation():
     return "served"
 
 
-parts = (read_only, window, pattern, no_watches, stuck, held, put_off, damaged_state, activation)
+parts = (read_only, window, pattern, no_watches, stuck, held, beside, put_off, damaged_state, activation)
 with concurrent.futures.ThreadPoolExecutor(len(parts)) as pool:
     begun = [(part, pool.submit(part)) for part in parts]
     for part, result in begun:

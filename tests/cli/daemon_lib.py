@@ -137,12 +137,17 @@ class Daemon:
     def status(self):
         return self.ask(do="status")
 
-    def wait(self, wanted):
-        """The first status for which @wanted is true; every one on the way fits the schema."""
+    def wait(self, wanted, also=lambda: None):
+        """The first status for which @wanted is true; every one on the way fits the schema. If it never comes, what was there instead is told,
+        with what @also returns."""
+        status = None
         with contextlib.closing(self.connect()) as c:
             c.send({"do": "watch"})
             while True:
-                status = c.answer()
+                try:
+                    status = c.answer()
+                except TimeoutError as e:
+                    raise AssertionError(("never came", status, also())) from e
                 assert status is not None, ("the daemon closed the connection", self.heard[-20:])
                 check(status, "daemon-status.json")
                 if wanted(status):
@@ -174,6 +179,7 @@ class Daemon:
     def __exit__(self, kind, value, trace):
         if kind and self.process:
             self.kill()
+            self.drain_log()
             print("\n".join(self.heard[-40:]), file=sys.stderr)
         self.kill()
 

@@ -61,26 +61,31 @@ with Daemon(tmp / "d", [one]) as d:
     assert any("an interrupted commit was ended" in line for line in d.heard) or d.wait_log("an interrupted commit was ended")
     print(f"{ended} commits killed, {done} intents ended")
 
-    # A writer that is only paused is left alone: it holds its lock, and nothing is recovered or swept until it dies.
-    hook = tmp / "hook"
-    # At its first sync: it has temps, and holds the writer lock but not that of the journal.
-    hook.write_text(f"""case $2 in fsync|fdatasync) [ -e {tmp}/paused ] || {{ : >{tmp}/paused; echo here >{tmp}/fifo; cat {tmp}/go >/dev/null; }} ;; esac\n""")
+    # A writer that is only paused is left alone: it holds its lock, and nothing is recovered or swept until it dies. Once at its first sync:
+    # it has temps, and no intent yet; then with its intent open. It ends in order, and the status is right again without anybody's death.
     os.mkfifo(tmp / "fifo")
     os.mkfifo(tmp / "go")
-    (one / "file0").write_text("changed before the pause")
-    writer = subprocess.Popen(["sh", "-c", 'exec 3>/dev/null; exec "$0" "$@"', KILLAT, "-e", str(hook), OXEN_LITE, "commit", "-a", "-m",
-                               "paused"], cwd=one, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
-    assert (tmp / "fifo").read_text() == "here\n"
-    temps = set((one / ".oxen-lite").rglob("*.oxl-*.tmp"))
-    assert temps
-    maintained = int(d.status()["repositories"][0]["jobs"]["maintain"]["done"])
-    answer = d.ask(do="scrub", repository=str(one))
-    assert answer == {"ok": True}, answer  # ends with a maintain job, beside the paused writer
-    d.wait(lambda s: idle(s) and int(s["repositories"][0]["jobs"]["maintain"]["done"]) > maintained)
-    assert set((one / ".oxen-lite").rglob("*.oxl-*.tmp")) == temps
-    (tmp / "go").write_text("")
-    out, err = writer.communicate()
-    assert writer.returncode == 1 and b"paused" in out, (writer.returncode, out, err)
+    for calls, intents in (("fsync|fdatasync", "0"), ("renameat", "1")):
+        hook = tmp / "hook"
+        hook.write_text(f"""case $2 in {calls}) [ -e {tmp}/paused ] || {{ : >{tmp}/paused; echo here >{tmp}/fifo; cat {tmp}/go >/dev/null; }} ;; esac\n""")
+        (tmp / "paused").unlink(missing_ok=True)
+        (one / "file0").write_text(f"changed before the pause at {calls}")
+        run = f'exec 3>/dev/null; "$0" "$@"; r=$?; [ -e {tmp}/paused ] || echo over >{tmp}/fifo; exit $r'
+        writer = subprocess.Popen(["sh", "-c", run, KILLAT, "-e", str(hook), OXEN_LITE, "commit", "-a", "-m", "paused"], cwd=one,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        assert (tmp / "fifo").read_text() == "here\n"
+        temps = set((one / ".oxen-lite").rglob("*.oxl-*.tmp"))
+        assert temps
+        maintained = int(d.status()["repositories"][0]["jobs"]["maintain"]["done"])
+        answer = d.ask(do="scrub", repository=str(one))
+        assert answer == {"ok": True}, answer  # ends with a maintain job, beside the paused writer
+        status = d.wait(lambda s: idle(s) and int(s["repositories"][0]["jobs"]["maintain"]["done"]) > maintained)
+        assert status["repositories"][0]["intents"] == intents, (calls, status)
+        assert set((one / ".oxen-lite").rglob("*.oxl-*.tmp")) == temps
+        (tmp / "go").write_text("")
+        out, err = writer.communicate()
+        assert writer.returncode == 1 and b"paused" in out, (writer.returncode, out, err)
+        d.wait(lambda s: idle(s) and s["repositories"][0]["intents"] == "0")
     assert d.stop() == 0
 ox("fsck", cwd=one)
 print("ok")

@@ -151,13 +151,22 @@ def findings():
 
 
 def makes_room():
-    """A pass for the contract goes at 1 MiB/s, here for longer than we wait for anything: one that somebody asks for takes its place."""
+    """A pass for the contract goes at 1 MiB/s, here for longer than we wait for anything: one that somebody asks for takes its place, of
+    this repository or of another one on the same device."""
     path = repository(tmp / "room")
     (path / "large").write_bytes(os.urandom(1 << 20) * (LIMIT + 40))
     ox("add", "-A", cwd=path)
     ox("commit", "-m", "large", cwd=path)
+    small = repository(tmp / "small")
     with Daemon(tmp / "r", [path]) as d:
         d.wait(lambda s: of(s, path)["jobs"]["scrub"]["running"])
+        d.configure([path, small])
+        assert d.ask(do="reload") == {"ok": True}
+        status = d.wait(lambda s: int(of(s, small)["jobs"]["maintain"]["done"]) > 0)
+        assert of(status, path)["jobs"]["scrub"]["running"] and of(status, small)["jobs"]["scrub"]["done"] == "0", status
+        assert d.ask(do="scrub", repository=str(small)) == {"ok": True}
+        status = d.wait(lambda s: of(s, small)["jobs"]["scrub"]["done"] == "1")
+        d.wait(lambda s: of(s, path)["jobs"]["scrub"]["running"])  # it goes on
         assert d.ask(do="scrub", repository=str(path)) == {"ok": True}
         status = of(d.wait(lambda s: idle(s, 1)), path)
         assert status["last_clean"] and status["coverage"]["never_files"] == "0", status

@@ -102,7 +102,8 @@ def left():
 
 def check_end(d):
     d.ask(do="scrub", repository=str(one))
-    d.wait(lambda s: idle(s) and s["repositories"][0]["findings"] == "0" and s["repositories"][0]["intents"] == "0" and not left())
+    d.wait(lambda s: idle(s) and s["repositories"][0]["findings"] == "0" and s["repositories"][0]["intents"] == "0" and not left(),
+           also=left)
     assert d.stop() == 0
     ox("fsck", cwd=one)
     ox("restore", "--to", str(tmp / "out"), cwd=one)

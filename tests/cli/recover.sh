@@ -31,9 +31,11 @@ kill_commit() {
         }
 }
 
-decided=0 round=1
+decided=0 round=1 told=0
 while kill_commit "$round"; do
         [ "$round" -lt 40 ] || fail "no end of the rounds"
+        "$OXEN_LITE" fsck --record >"$tmp/out" 2>&1 || grep -q pending-recovery "$tmp/out" || fail "fsck of round $round"
+        ! grep -q pending-recovery "$tmp/out" || told=$((told + 1))
         ox --json log
         cp "$tmp/out" "$tmp/log.before"
         json recover
@@ -56,11 +58,14 @@ assert there == (outcomes == ["rolled-forward"]) or (there and not outcomes), (o
 PYTHON
         json recover
         is "d['recovered'] == []"
+        json health # what a check wrote down before is over
+        is "d['findings'] == [] and d['open_findings'] == '0'"
         fsck_clean
         round=$((round + 1))
 done
 [ "$round" -gt 4 ] || fail "only $round rounds"
 [ "$decided" -gt 0 ] || fail "no round left anything to decide"
+[ "$told" -gt 0 ] || fail "no check saw what waits for recovery"
 
 # lookup is written without a sync: what a power cut left under its name is replaced.
 lookup=.oxen-lite/versions/packs/lookup
