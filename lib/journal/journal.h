@@ -150,6 +150,8 @@ struct oxl_ledger_change {
         size_t n_gone;
         const struct oxl_finding_row *findings; /* a known id keeps its first_ns */
         size_t n_findings;
+        const char *const *healed; /* ids of findings that are deleted */
+        size_t n_healed;
         int64_t settled_before_ns; /* findings last seen before this are deleted; 0: none */
 };
 /* Records all of it in one transaction, without a sync. */

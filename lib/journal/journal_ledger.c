@@ -112,12 +112,14 @@ static int write_rows(struct oxl_journal *j, const struct oxl_ledger_change *c, 
         return r;
 }
 
-static int delete_gone(struct oxl_journal *j, const struct oxl_ledger_change *c, struct oxl_error *err)
+/* @sql has one parameter: each of @texts. */
+static int delete_each(struct oxl_journal *j, const char *sql, const char *const *texts, size_t n,
+                       struct oxl_error *err)
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
-        int r = oxl_stmt_new(j, "DELETE FROM ledger WHERE path = ?", &s, err);
-        for (size_t i = 0; r == 0 && i < c->n_gone; i++) {
-                r = oxl_stmt_bind_text(j, s, 1, c->gone[i], err);
+        int r = oxl_stmt_new(j, sql, &s, err);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+                r = oxl_stmt_bind_text(j, s, 1, texts[i], err);
                 if (r == 0)
                         r = run_again(j, s, err);
         }
@@ -160,7 +162,9 @@ int oxl_journal_record(struct oxl_journal *j, const struct oxl_ledger_change *ch
         cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
         int r = oxl_txn_begin(&t, j, OXL_TXN_LAZY, err);
         if (r == 0)
-                r = delete_gone(j, change, err);
+                r = delete_each(j, "DELETE FROM ledger WHERE path = ?", change->gone, change->n_gone, err);
+        if (r == 0)
+                r = delete_each(j, "DELETE FROM finding WHERE id = ?", change->healed, change->n_healed, err);
         if (r == 0)
                 r = write_rows(j, change, err);
         if (r == 0)

@@ -260,25 +260,29 @@ static int tick(struct scan *s, struct oxl_error *err)
         return late || s->n_rows == ROWS_MAX ? flush(s, 0, err) : 0;
 }
 
-static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
+static int keep_found(struct scan *s, const struct oxl_finding *f, struct oxl_error *err)
 {
-        struct scan *s = ctx;
         const char *const texts[] = { f->id, oxl_problem_slug(f->problem), f->path, f->detail };
         size_t size = 0;
-        if (!s->pass)
-                return 0;
-        if (oxl_problem_severity(f->problem) <= OXL_SEVERITY_NOTE)
-                return oxl_scrub_tell(s->pass, f, err); /* no finding to keep */
         int r = grow((void **)&s->found, s->n_found, &s->cap_found, sizeof *s->found, err);
         for (size_t i = 0; i < OXL_ARRAY_LEN(texts); i++)
                 size += strlen(texts[i]) + 1;
         char *at = r == 0 && s->n_found < FINDINGS_MAX ? malloc(size) : NULL;
-        if (at) { /* else it is found again by the next pass */
+        if (at) { /* else the next pass says it again */
                 struct found *new_ = &s->found[s->n_found++];
                 char **const to[] = { &new_->id, &new_->slug, &new_->path, &new_->detail };
                 for (size_t i = 0; i < OXL_ARRAY_LEN(texts); at += strlen(texts[i]) + 1, i++)
                         *to[i] = memcpy(at, texts[i], strlen(texts[i]) + 1);
         }
+        return r;
+}
+
+static int hear(void *ctx, const struct oxl_finding *f, struct oxl_error *err)
+{
+        struct scan *s = ctx;
+        if (!s->pass)
+                return 0;
+        int r = oxl_problem_severity(f->problem) > OXL_SEVERITY_NOTE ? keep_found(s, f, err) : 0;
         return r < 0 ? r : oxl_scrub_tell(s->pass, f, err);
 }
 
@@ -492,7 +496,38 @@ static int hear_repair(void *ctx, const struct oxl_finding *f, struct oxl_error 
         if (oxl_problem_severity(f->problem) <= OXL_SEVERITY_NOTE)
                 return 0;
         *(f->repaired ? &s->pass->result.repaired : &s->pass->result.left) += 1;
-        return c->repaired ? c->repaired(c->ctx, &item, err) : 0;
+        int r = f->repaired ? keep_found(s, f, err) : 0;
+        return r == 0 && c->repaired ? c->repaired(c->ctx, &item, err) : r;
+}
+
+/* The name in the ledger of the damaged file that a finding shows as @shown, with the store's folder before it; NULL: none. */
+static const char *row_of(const struct scan *s, const char *shown)
+{
+        size_t n = strlen(shown);
+        for (size_t i = 0; i < s->n; i++) {
+                size_t k = s->units[i].damaged ? strlen(s->units[i].path) : 0;
+                if (k > 0 && k <= n && strcmp(shown + n - k, s->units[i].path) == 0)
+                        return s->units[i].path;
+        }
+        return NULL;
+}
+
+/* What the repair healed is no finding any more; its file is read again by the next pass: none has seen it good yet. */
+static int settle_healed(struct scan *s, struct oxl_error *err)
+{
+        cleanup_free const char **rows = calloc(s->n_found + 1, sizeof *rows);
+        cleanup_free const char **ids = calloc(s->n_found + 1, sizeof *ids);
+        struct oxl_ledger_change change = { .gone = rows, .healed = ids, .n_healed = s->n_found };
+        if (!rows || !ids)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        for (size_t i = 0; i < s->n_found; i++) {
+                ids[i] = s->found[i].id;
+                rows[change.n_gone] = row_of(s, s->found[i].path);
+                change.n_gone += rows[change.n_gone] != NULL;
+        }
+        int r = s->journal && s->n_found > 0 ? oxl_journal_record(s->journal, &change, err) : 0;
+        forget_found(s);
+        return r;
 }
 
 static int repair(struct scan *s, struct oxl_error *err)
@@ -512,7 +547,7 @@ static int repair(struct scan *s, struct oxl_error *err)
                 qsort(s->units, s->n, sizeof *s->units, compare_paths);
         int r = oxl_oxen_check_with(p->target->path, &options, &hooks, hear_repair, s, &done, err);
         oxl_oxen_result_done(&done);
-        return r;
+        return r < 0 ? r : settle_healed(s, err);
 }
 
 /* --- the calls ---------------------------------------------------------------------------------------------------- */

@@ -955,6 +955,10 @@ static void an_oxen_blob_is_repaired_from_a_good_copy(void **state)
         pass(f);
         assert_int_equal(f->result.repaired, 1);
         assert_int_equal(f->result.left, 0);
+        struct oxl_scrub_status after = status(f);
+        assert_int_equal(after.findings, 0);
+        assert_int_equal(after.damaged_files, 0);
+        assert_int_equal(after.never_files, 1); /* no pass has seen it good yet */
         pass(f);
         assert_true(f->result.clean);
         assert_int_equal(f->result.files, 1);
