@@ -46,6 +46,7 @@ struct oxl_journal {
         sqlite3_vfs *vfs; /* ours, see journal_vfs.c; lives as long as db */
         char *dir, *path; /* of the repository and of its journal.db, also for a copy: for messages */
         char *copy_dir;   /* private copy: its directory, as long as it is still there; NULL else */
+        int copy_lock;    /* held as long as that; -1 else */
         struct oxl_repo_id id;
         int lock_fd; /* borrowed; -1: no locking */
         int64_t wait_ms;
@@ -176,9 +177,16 @@ OXL_MUST_CHECK int oxl_journal_settle(struct oxl_journal *j, uint64_t wal_size, 
 /* journal.c: checkpoints, cuts the -wal, and writes frames to it, under the db lock. */
 OXL_MUST_CHECK int oxl_journal_truncate_wal(struct oxl_journal *j, struct oxl_error *err);
 
-/* --- journal_copy.c --------------------------------------------------------------------------------------------- */
+/* --- copy_dir.c -------------------------------------------------------------------------------------------------- */
 
-/* Removes the copy's directory; what fails stays in $TMPDIR. */
-void oxl_journal_copy_remove(struct oxl_journal *j);
+/* Removes what dead processes left in $TMPDIR, then makes and locks j->copy_dir, which *ret_fd is open on. DIR_CREATE, DIR_OPEN,
+ * FILE_CREATE, FILE_STAT, RANDOM, NOMEM. */
+OXL_MUST_CHECK int oxl_copy_dir_make(struct oxl_journal *j, int *ret_fd, struct oxl_error *err);
+
+/* Removes the files of a copy, not its lock. */
+void oxl_copy_dir_clear(int dirfd);
+
+/* Removes its names, as far as they are still there. Idempotent. */
+void oxl_copy_dir_remove(struct oxl_journal *j);
 
 #endif

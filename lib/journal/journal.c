@@ -42,7 +42,8 @@ void oxl_journal_close(struct oxl_journal *j)
                 return;
         int saved = errno;
         close_connection(j);
-        oxl_journal_copy_remove(j);
+        oxl_copy_dir_remove(j);
+        oxl_fd_done(&j->copy_lock);
         free(j->copy_dir);
         free(j->dir);
         free(j->path);
@@ -62,6 +63,7 @@ int oxl_journal_new(const struct oxl_journal_config *config, struct oxl_journal 
         if (!j)
                 return OXL_FAIL_PLAIN(err, NOMEM);
         j->id = config->id;
+        j->copy_lock = -1;
         j->lock_fd = config->lock_fd;
         j->wait_ms = config->wait_ms;
         j->dir = strdup(config->dir);

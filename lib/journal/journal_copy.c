@@ -4,7 +4,8 @@
  *
  * Database, -wal and -journal are copied under a shared db lock; without a lock, or against a program that does not take
  * it, the copy counts only when no file changed meanwhile. As soon as the copy is open and read once, its names are
- * removed: SQLite keeps the descriptors. So a crash leaves a directory in $TMPDIR only within those few milliseconds.
+ * removed: SQLite keeps the descriptors. So a crash leaves a directory in $TMPDIR only within those few milliseconds, and the next copy
+ * removes it (copy_dir.c).
  *
  * The repository's files are opened and closed here: never in a process that has the same journal open (POSIX locks).
  */
@@ -12,7 +13,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/hex.h"
 #include "base/path.h"
 #include "journal/internal.h"
 #include "os/fdio.h"
@@ -20,64 +20,10 @@
 enum {
         COPY_BYTES = 256 << 10,
         COPY_TRIES = 8,
-        NAME_TRIES = 64,
 };
 
 /* The -shm is derived from the -wal: SQLite makes it again. */
 static const char *const copied[] = { "journal.db", "journal.db-wal", "journal.db-journal" };
-static const char *const removed[] = { "journal.db", "journal.db-wal", "journal.db-journal", "journal.db-shm" };
-
-/* --- the directory ---------------------------------------------------------------------------------------------- */
-
-static const char *temp_root(void)
-{
-        const char *dir = getenv("TMPDIR");
-        return dir && dir[0] == '/' ? dir : "/tmp";
-}
-
-/* Makes j->copy_dir, 0700. */
-static int make_dir(struct oxl_journal *j, int *ret_fd, struct oxl_error *err)
-{
-        for (int i = 0; i < NAME_TRIES; i++) {
-                uint8_t random[8];
-                char name[64] = "oxen-lite-journal-";
-                cleanup_free char *path = NULL;
-                if (oxl_random_bytes(random, sizeof random) < 0)
-                        return OXL_FAIL_OS(err, RANDOM, temp_root());
-                oxl_hex_encode(random, sizeof random, name + strlen(name));
-                int r = oxl_path_join(temp_root(), name, &path, err);
-                if (r < 0)
-                        return r;
-                if (oxl_sys->mkdirat(AT_FDCWD, path, 0700) == 0) {
-                        j->copy_dir = take_ptr(&path);
-                        *ret_fd = oxl_fd_open(AT_FDCWD, j->copy_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-                        return *ret_fd < 0 ? OXL_FAIL_OS(err, DIR_OPEN, j->copy_dir) : 0;
-                }
-                if (errno != EEXIST)
-                        return OXL_FAIL_OS(err, DIR_CREATE, path);
-        }
-        errno = EEXIST;
-        return OXL_FAIL_OS(err, DIR_CREATE, temp_root());
-}
-
-static void remove_files(int dirfd)
-{
-        for (size_t i = 0; i < OXL_ARRAY_LEN(removed); i++)
-                OXL_IGNORE(oxl_sys->unlinkat(dirfd, removed[i], 0) < 0, "it may never have been there");
-}
-
-void oxl_journal_copy_remove(struct oxl_journal *j)
-{
-        if (!j->copy_dir)
-                return;
-        cleanup_fd int dirfd = oxl_fd_open(AT_FDCWD, j->copy_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0);
-        if (dirfd >= 0)
-                remove_files(dirfd); /* without it, it may be empty yet */
-        if (oxl_sys->unlinkat(AT_FDCWD, j->copy_dir, AT_REMOVEDIR) == 0) {
-                free(j->copy_dir);
-                j->copy_dir = NULL;
-        }
-}
 
 /* --- copying ---------------------------------------------------------------------------------------------------- */
 
@@ -169,7 +115,7 @@ static int copy_files(struct oxl_journal *j, int from_dir, int to_dir, struct ox
                 int r = copy_once(j, from_dir, to_dir, err);
                 if (r <= 0)
                         return r;
-                remove_files(to_dir);
+                oxl_copy_dir_clear(to_dir);
         }
         return OXL_FAIL_WHY(err, LOCKED, j->path, "another program keeps writing to it");
 }
@@ -183,7 +129,7 @@ static int make_copy(struct oxl_journal *j, int *ret_dir, struct oxl_error *err)
                 return OXL_FAIL_OS(err, DIR_OPEN, j->dir);
         int r = oxl_journal_check_files(j, from_dir, err);
         if (r == 0)
-                r = make_dir(j, ret_dir, err);
+                r = oxl_copy_dir_make(j, ret_dir, err);
         if (r == 0)
                 r = oxl_journal_lock(j, true, err);
         if (r < 0)
@@ -228,7 +174,7 @@ int oxl_journal_open_copy(const struct oxl_journal_config *config, struct oxl_jo
         r = open_made_copy(j, err);
         if (r < 0)
                 return r;
-        oxl_journal_copy_remove(j); /* it has been read: every descriptor is open */
+        oxl_copy_dir_remove(j); /* it has been read: every descriptor is open */
         *ret = take_ptr(&j);
         return 0;
 }

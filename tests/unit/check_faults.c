@@ -143,6 +143,8 @@ static const struct {
         { "readlinkat", "/proc/self/fd/", true, "the path of the working tree: realpath is asked instead" },
         { "fstat", "$PLACE", false, "whether that is its path" },
         { "fstatat", "$PLACE", false, "the same" },
+        { "openat", "$TMPDIR", true, "what dead processes left there is removed by the next one" },
+        { "getdents", "$TMPDIR", true, "the same" },
         { "openat", "oxen-lite-journal-", false, "taking the private copy of the journal away, which is tried again" },
         { "lseek", ".oxen-lite/versions/files/", false, "where holes are: the file is then read as it is" },
 };
@@ -150,9 +152,12 @@ static const struct {
 static bool is_optional(const struct checked *k, const char *call, bool for_ever)
 {
         for (size_t i = 0; i < sizeof optional / sizeof optional[0]; i++) {
-                bool place = strcmp(optional[i].path, "$PLACE") == 0;
+                bool place = strcmp(optional[i].path, "$PLACE") == 0, temp = strcmp(optional[i].path, "$TMPDIR") == 0;
                 if (strcmp(optional[i].call, call) == 0 && (optional[i].for_ever || !for_ever) &&
-                    (place ? strcmp(bad.path, k->place) == 0 : strstr(bad.path, optional[i].path) != NULL))
+                    (place  ? strcmp(bad.path, k->place) == 0
+                     : temp ? strncmp(bad.path, getenv("TMPDIR"), strlen(getenv("TMPDIR"))) == 0 &&
+                                      !strstr(bad.path, "oxen-lite-")
+                            : strstr(bad.path, optional[i].path) != NULL))
                         return true;
         }
         return false;

@@ -1023,6 +1023,94 @@ static void a_copy_sees_the_wal_and_leaves_nothing_behind(void **state)
         assert_int_equal(after.st_size, before.st_size);
 }
 
+/* A folder in $TMPDIR as a copy makes it, with @files below it, the NULL last. */
+static void left_behind(const struct fixture *f, const char *name, const char *const files[])
+{
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", f->temp, name);
+        assert_int_equal(mkdir(path, 0700), 0);
+        for (size_t i = 0; files[i]; i++) {
+                snprintf(path, sizeof path, "%s/%s/%s", f->temp, name, files[i]);
+                int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0600);
+                assert_true(fd >= 0);
+                close(fd);
+        }
+}
+
+static bool is_there(const struct fixture *f, const char *name)
+{
+        char path[256];
+        snprintf(path, sizeof path, "%s/%s", f->temp, name);
+        return access(path, F_OK) == 0;
+}
+
+static void a_copy_removes_what_the_dead_left_and_nothing_else(void **state)
+{
+        static const char *const whole[] = { "lock", "journal.db", "journal.db-wal", "journal.db-shm", NULL };
+        static const char *const none[] = { NULL }, *const unlocked[] = { "journal.db", NULL };
+        struct fixture *f = *state;
+        struct oxl_journal *copy = NULL;
+        char path[256];
+        oxl_journal_close(make(f));
+        left_behind(f, "oxen-lite-journal-00000000000dead1", whole);
+        left_behind(f, "oxen-lite-journal-00000000000dead2", none); /* died before it had a lock */
+        left_behind(f, "oxen-lite-journal-0000000000011fe1", whole);
+        left_behind(f, "oxen-lite-journal-0000000000022fe2", unlocked); /* not of this kind */
+        left_behind(f, "oxen-lite-journal-00000000000000001", whole);   /* not of this name */
+        snprintf(path, sizeof path, "%s/oxen-lite-journal-0000000000011fe1/lock", f->temp);
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        assert_int_equal(oxl_lock_set(fd, 0, 1, OXL_LOCK_EXCLUSIVE, false, path, NULL), 0);
+        for (int i = 0; i < 2; i++) {
+                assert_int_equal(oxl_journal_open_copy(&f->config, &copy, NULL), 0);
+                oxl_journal_close(copy);
+                assert_false(is_there(f, "oxen-lite-journal-00000000000dead1"));
+                assert_false(is_there(f, "oxen-lite-journal-00000000000dead2"));
+                assert_true(is_there(f, "oxen-lite-journal-0000000000011fe1/journal.db"));
+                assert_true(is_there(f, "oxen-lite-journal-0000000000022fe2/journal.db"));
+                assert_true(is_there(f, "oxen-lite-journal-00000000000000001/journal.db"));
+                assert_int_equal(entries(f->temp), 3);
+        }
+        close(fd); /* it dies */
+        assert_int_equal(oxl_journal_open_copy(&f->config, &copy, NULL), 0);
+        oxl_journal_close(copy);
+        assert_int_equal(entries(f->temp), 2);
+}
+
+/* While a folder is made, somebody takes it for a dead one's: at the first try it is gone before it has a lock. */
+static unsigned taken_away;
+
+static int open_after_a_sweep(int dirfd, const char *path, int flags, mode_t mode)
+{
+        char name[300], link[64];
+        ssize_t n = -1;
+        if (strcmp(path, "lock") == 0 && flags & O_CREAT && taken_away++ == 0) {
+                snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd);
+                n = readlink(link, name, sizeof name - 1);
+        }
+        if (n > 0) {
+                name[n] = '\0';
+                if (rmdir(name) < 0)
+                        abort();
+        }
+        return oxl_sys_real.openat(dirfd, path, flags, mode);
+}
+
+static void a_copy_whose_folder_was_swept_is_made_elsewhere(void **state)
+{
+        struct fixture *f = *state;
+        struct oxl_journal *copy = NULL;
+        struct oxl_sys sys = oxl_sys_real;
+        oxl_journal_close(make(f));
+        sys.openat = open_after_a_sweep;
+        oxl_sys = &sys;
+        taken_away = 0;
+        assert_int_equal(oxl_journal_open_copy(&f->config, &copy, NULL), 0);
+        oxl_sys = &oxl_sys_real;
+        assert_int_equal(taken_away, 2);
+        oxl_journal_close(copy);
+        assert_int_equal(entries(f->temp), 0);
+}
+
 static void a_copy_waits_for_the_db_lock(void **state)
 {
         struct fixture *f = *state;
@@ -1241,6 +1329,8 @@ int main(void)
                 TEST(no_damage_changes_an_event_unseen),
                 TEST(a_cut_database_is_damage),
                 TEST(a_copy_sees_the_wal_and_leaves_nothing_behind),
+                TEST(a_copy_removes_what_the_dead_left_and_nothing_else),
+                TEST(a_copy_whose_folder_was_swept_is_made_elsewhere),
                 TEST(a_copy_waits_for_the_db_lock),
                 TEST(a_torn_copy_is_made_again),
                 TEST(who_may_not_write_can_read_a_copy),
