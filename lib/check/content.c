@@ -44,6 +44,13 @@ void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret
                 oxl_pack_path(&id, ret);
 }
 
+bool oxl_unit_shared(const struct oxl_check *c, const struct oxl_unit *u)
+{
+        const struct oxl_check_options *o = &c->limits;
+        return o->jobs > 1 && !o->media && o->rate == 0 && !(o->hooks && o->hooks->pace) &&
+               u->size >= c->units.wanted_bytes / 4;
+}
+
 enum oxl_check_part oxl_check_part(const struct oxl_check *c)
 {
         return c->limits.hooks ? c->limits.hooks->part : OXL_CHECK_ALL;

@@ -57,6 +57,9 @@ OXL_MUST_CHECK int oxl_units_add(struct oxl_units *u, const struct oxl_unit *uni
 struct oxl_digest oxl_unit_id(const struct oxl_check *c, const struct oxl_unit *u);
 void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret[OXL_LOOSE_PATH_MAX]);
 
+/* Is it read by several threads? One file that is much of the work is; of many, each is read by one. */
+bool oxl_unit_shared(const struct oxl_check *c, const struct oxl_unit *u);
+
 /* Nanoseconds since 1970. */
 int64_t oxl_unit_changed(const struct stat *st);
 

@@ -10,14 +10,6 @@
 
 #define FILES "versions/files"
 
-/* One file that is much of the work is read by several threads; of many, each is read by one. */
-static bool is_shared(const struct oxl_check *c, const struct oxl_job *j)
-{
-        const struct oxl_check_options *o = &c->limits;
-        return o->jobs > 1 && !o->media && o->rate == 0 && !(o->hooks && o->hooks->pace) &&
-               j->size >= c->units.wanted_bytes / 4;
-}
-
 static int look_blob(struct oxl_check *c, void *ctx, struct oxl_error *err)
 {
         struct oxl_job *j = ctx;
@@ -32,7 +24,7 @@ static int look_blob(struct oxl_check *c, void *ctx, struct oxl_error *err)
         if (!S_ISREG(st.st_mode))
                 return OXL_FAIL_WHY(err, MALFORMED, j->path, "it is not a regular file");
         j->size = (uint64_t)st.st_size;
-        j->reader.source.shared = is_shared(c, j);
+        j->reader.source.shared = oxl_unit_shared(c, j->unit);
         oxl_hasher_init(&h, c->format.blob_algo);
         r = oxl_fd_scan_source(j->reader.fd, &j->reader.source, j->path, &h, NULL, NULL, c->options.cancel, &j->size,
                                err);

@@ -255,6 +255,7 @@ static int open_pack(struct oxl_check *c, struct oxl_job *j, struct oxl_error *e
         int r = oxl_reader_open(&j->reader, c, j->path, err);
         if (r < 0)
                 return r;
+        j->reader.source.shared = oxl_unit_shared(c, j->unit);
         int fd = oxl_sys->dup(j->reader.fd);
         if (fd < 0)
                 return OXL_FAIL_OS(err, FILE_OPEN, j->path);

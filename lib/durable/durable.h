@@ -74,6 +74,13 @@ OXL_MUST_CHECK int oxl_stage_sync(struct oxl_stage *s, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_stage_sync_many(struct oxl_durable *d, struct oxl_stage *const *s, size_t n,
                                        struct oxl_error *err);
 
+/* The same in two steps, between which other stages may be written: where one syncfs is enough, a thread waits for it. Only after end, of
+ * the same stages, they are durable and may be published. */
+OXL_MUST_CHECK int oxl_stage_sync_begin(struct oxl_durable *d, struct oxl_stage *const *s, size_t n,
+                                        struct oxl_error *err);
+OXL_MUST_CHECK int oxl_stage_sync_end(struct oxl_durable *d, struct oxl_stage *const *s, size_t n,
+                                      struct oxl_error *err);
+
 /* Without sync: closes only. For derived files that are verified at every read (lookup). FILE_CLOSE. */
 OXL_MUST_CHECK int oxl_stage_close_derived(struct oxl_stage *s, struct oxl_error *err);
 

@@ -210,7 +210,9 @@ int oxl_stage_sync(struct oxl_stage *s, struct oxl_error *err)
         return r < 0 ? r : oxl_temp_close(&s->temp, err);
 }
 
-int oxl_stage_sync_many(struct oxl_durable *d, struct oxl_stage *const *s, size_t n, struct oxl_error *err)
+typedef int sync_fn(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err);
+
+static int for_many(struct oxl_durable *d, struct oxl_stage *const *s, size_t n, sync_fn *sync, struct oxl_error *err)
 {
         int r = writable(d, err);
         if (r < 0 || n == 0)
@@ -220,7 +222,22 @@ int oxl_stage_sync_many(struct oxl_durable *d, struct oxl_stage *const *s, size_
                 return OXL_FAIL_PLAIN(err, NOMEM);
         for (size_t i = 0; i < n; i++)
                 temps[i] = &s[i]->temp;
-        return oxl_temp_sync_many(&d->w, temps, n, err);
+        return sync(&d->w, temps, n, err);
+}
+
+int oxl_stage_sync_many(struct oxl_durable *d, struct oxl_stage *const *s, size_t n, struct oxl_error *err)
+{
+        return for_many(d, s, n, oxl_temp_sync_many, err);
+}
+
+int oxl_stage_sync_begin(struct oxl_durable *d, struct oxl_stage *const *s, size_t n, struct oxl_error *err)
+{
+        return for_many(d, s, n, oxl_temp_sync_begin, err);
+}
+
+int oxl_stage_sync_end(struct oxl_durable *d, struct oxl_stage *const *s, size_t n, struct oxl_error *err)
+{
+        return for_many(d, s, n, oxl_temp_sync_end, err);
 }
 
 int oxl_stage_close_derived(struct oxl_stage *s, struct oxl_error *err)
@@ -275,6 +292,8 @@ int oxl_durable_barrier(struct oxl_durable *d, struct oxl_error *err)
         if (r < 0)
                 return r;
         cleanup_error struct oxl_error first = OXL_ERROR_INIT;
+        if (oxl_temp_settle(&d->w) < 0)
+                return OXL_FAIL_OS(err, DIR_SYNC, d->root_path);
         if (oxl_dirs_barrier(&d->w.dirs, dir_sync_failed, &first) == 0)
                 return 0;
         d->w.poisoned = true;

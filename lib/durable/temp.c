@@ -8,6 +8,7 @@
 #include "durable/mutant.h"
 #include "durable/sync.h"
 #include "durable/temp.h"
+#include "os/crew.h"
 #include "os/fdio.h"
 #include "os/lock.h"
 
@@ -110,6 +111,8 @@ int oxl_temp_fd(struct oxl_temp *t, int *ret_fd, struct oxl_error *err)
 void oxl_writer_done(struct oxl_writer *w)
 {
         OXL_ASSERT(w->open == 0);
+        oxl_crew_free(w->crew); /* before the descriptor that it syncs */
+        w->crew = NULL;
         oxl_dirs_done(&w->dirs);
 }
 
@@ -390,7 +393,8 @@ static int sync_group(const struct oxl_dnode *base, struct oxl_temp *const *t, s
         return 0;
 }
 
-int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err)
+/* Everything but the sync itself, and a hint that it comes. */
+static int complete_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err)
 {
         int r = 0;
         for (size_t i = 0; i < n && r == 0; i++) {
@@ -399,12 +403,83 @@ int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n
                 if (r == 0 && n > 1 && t[i]->fd >= 0)
                         OXL_IGNORE(oxl_sys->sync_file_range(t[i]->fd, 0, 0, SYNC_FILE_RANGE_WRITE), "a hint");
         }
+        return r;
+}
+
+int oxl_temp_settle(struct oxl_writer *w)
+{
+        if (!w->crew || !oxl_crew_busy(w->crew))
+                return 0;
+        oxl_crew_take(w->crew);
+        if (w->sync_os == 0)
+                return 0;
+        w->poisoned = true; /* the kernel says it once: whoever hears it must not let it be forgotten */
+        errno = w->sync_os;
+        return -1;
+}
+
+int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err)
+{
+        int r = complete_many(w, t, n, err);
+        if (r == 0 && n > 0 && oxl_temp_settle(w) < 0)
+                return OXL_FAIL_OS(err, FILE_SYNC, t[0]->label);
         for (size_t i = 0; i < n && r == 0; i++) {
                 struct oxl_dnode *base = n > SYNCFS_FROM && !t[i]->synced ? spokesman(t[i]) : NULL;
                 r = base ? sync_group(base, t, n, err) : oxl_temp_sync(t[i], err);
         }
         for (size_t i = 0; i < n && r == 0; i++)
                 r = oxl_temp_close(t[i], err);
+        return r;
+}
+
+/* On the thread. CRASH: as in sync_through(). */
+static void sync_behind(void *ctx, size_t slot)
+{
+        struct oxl_writer *w = ctx;
+        OXL_ASSERT(slot == 0);
+        w->sync_os = OXL_MUTANT(NO_FILE_FSYNC) || oxl_sync_fs(w->sync_fd) == 0 ? 0 : errno;
+}
+
+/* The base whose syncfs is enough for all of @t; NULL: there is none, or it does not pay. */
+static struct oxl_dnode *speaks_for_all(struct oxl_temp *const *t, size_t n)
+{
+        for (size_t i = 0; i < n; i++)
+                if (t[i]->dev != t[0]->dev)
+                        return NULL;
+        return n > SYNCFS_FROM ? spokesman(t[0]) : NULL;
+}
+
+int oxl_temp_sync_begin(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err)
+{
+        struct oxl_dnode *base = speaks_for_all(t, n);
+        if (!base)
+                return oxl_temp_sync_many(w, t, n, err);
+        int r = complete_many(w, t, n, err);
+        if (r == 0 && oxl_temp_settle(w) < 0)
+                return OXL_FAIL_OS(err, FILE_SYNC, t[0]->label);
+        if (r == 0 && !w->crew)
+                r = oxl_crew_new(oxl_crew_default() > 0, 1, sync_behind, w, &w->crew, err);
+        if (r < 0)
+                return r;
+        oxl_crew_start(w->crew);
+        w->sync_fd = base->fd; /* bases are never closed before the writer's end */
+        oxl_crew_submit(w->crew);
+        return 0;
+}
+
+int oxl_temp_sync_end(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err)
+{
+        if (n > 0 && w->crew && oxl_crew_busy(w->crew)) {
+                if (oxl_temp_settle(w) < 0)
+                        return OXL_FAIL_OS(err, FILE_SYNC, t[0]->label);
+                for (size_t i = 0; i < n; i++)
+                        t[i]->synced = true;
+        }
+        int r = 0;
+        for (size_t i = 0; i < n && r == 0; i++) {
+                OXL_ASSERT(t[i]->synced);
+                r = oxl_temp_close(t[i], err);
+        }
         return r;
 }
 

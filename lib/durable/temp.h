@@ -33,6 +33,7 @@ enum {
         OXL_TEMP_BYTE_SWEEPER = 1, /* locked by whoever thinks of removing it */
 };
 
+struct oxl_crew;
 struct oxl_temp;
 
 struct oxl_writer {
@@ -41,6 +42,8 @@ struct oxl_writer {
         struct oxl_temp *oldest, *newest; /* temps with an open written descriptor */
         unsigned open;
         bool poisoned;
+        struct oxl_crew *crew; /* a thread for syncfs; NULL until the first */
+        int sync_fd, sync_os;  /* borrowed from a base; what its syncfs said */
 };
 #define OXL_WRITER_INIT { .dirs = OXL_DIRS_INIT }
 
@@ -97,6 +100,14 @@ OXL_MUST_CHECK int oxl_temp_sync(struct oxl_temp *t, struct oxl_error *err);
 
 /* Closes the written descriptor, checked. FILE_CLOSE: poisoned. Again: 0 at once. */
 OXL_MUST_CHECK int oxl_temp_close(struct oxl_temp *t, struct oxl_error *err);
+
+/* What oxl_temp_sync_many begins with, and, where one syncfs is enough, that syncfs on a thread of its own while the caller goes on with other
+ * temps. Nothing of @t is durable before sync_end with the same @t said so. One at a time: FILE_SYNC may be that of one before. */
+OXL_MUST_CHECK int oxl_temp_sync_begin(struct oxl_writer *w, struct oxl_temp *const *t, size_t n,
+                                       struct oxl_error *err);
+OXL_MUST_CHECK int oxl_temp_sync_end(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err);
+/* Waits for a syncfs that was begun and not ended. -1 with errno: it failed, and the writer is poisoned. */
+OXL_MUST_CHECK int oxl_temp_settle(struct oxl_writer *w);
 
 /* sync and close of many: above 32 by one syncfs where that reports errors. */
 OXL_MUST_CHECK int oxl_temp_sync_many(struct oxl_writer *w, struct oxl_temp *const *t, size_t n, struct oxl_error *err);

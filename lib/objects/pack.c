@@ -171,9 +171,15 @@ int oxl_pack_open(int root_fd, const char *name, const struct oxl_digest *id, co
         return oxl_pack_open_fd(fd, name, id, repo, blob_algo, ret, err);
 }
 
+struct oxl_pack *oxl_pack_ref(struct oxl_pack *p)
+{
+        p->refs++;
+        return p;
+}
+
 void oxl_pack_free(struct oxl_pack *p)
 {
-        if (!p)
+        if (!p || p->refs-- > 0)
                 return;
         oxl_fd_done(&p->fd);
         free(p->name);
@@ -339,12 +345,18 @@ int oxl_pack_record_decode(const struct oxl_pack *p, const uint8_t *bytes, uint6
         return 0;
 }
 
+/* May a record with @n bytes behind its header begin at @offset? */
+static bool in_place(const struct oxl_pack *p, uint64_t offset, uint64_t n)
+{
+        uint64_t end;
+        return offset >= OXL_PACK_HEADER_BYTES && offset % 8 == 0 &&
+               !__builtin_add_overflow(offset, OXL_PACK_RECORD_BYTES + n, &end) && end <= p->index_at;
+}
+
 int oxl_pack_record(struct oxl_pack *p, uint64_t offset, struct oxl_pack_entry *ret, struct oxl_error *err)
 {
         uint8_t bytes[OXL_PACK_RECORD_BYTES];
-        uint64_t end;
-        if (offset < OXL_PACK_HEADER_BYTES || offset % 8 != 0 ||
-            __builtin_add_overflow(offset, OXL_PACK_RECORD_BYTES, &end) || end > p->index_at)
+        if (!in_place(p, offset, 0))
                 return OXL_FAIL_WHY(err, MALFORMED, p->name, "a record is out of place");
         int r = read_at(p, bytes, sizeof(bytes), offset, err);
         if (r < 0)
@@ -357,6 +369,19 @@ int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_entry *e, uint64_
 {
         OXL_ASSERT(at <= e->raw_len && n <= e->raw_len - at);
         return n == 0 ? 0 : read_at(p, buf, n, e->offset + OXL_PACK_RECORD_BYTES + at, err);
+}
+
+bool oxl_pack_blob(const struct oxl_pack *p, uint64_t offset, const struct oxl_digest *id, uint64_t size, uint8_t *buf)
+{
+        struct oxl_pack_entry e;
+        if (size > OXL_PACK_SIZE_MAX || !in_place(p, offset, size) ||
+            read_at(p, buf, OXL_PACK_RECORD_BYTES + (size_t)size, offset, NULL) < 0 ||
+            oxl_pack_record_decode(p, buf, offset, &e, NULL) < 0)
+                return false;
+        if (e.kind != OXL_KIND_BLOB || e.raw_len != size || !oxl_digest_equal(&e.id, id))
+                return false;
+        struct oxl_digest got = oxl_digest_of(p->blob_algo, buf + OXL_PACK_RECORD_BYTES, (size_t)size);
+        return oxl_digest_equal(&got, id);
 }
 
 /* --- listing ---------------------------------------------------------------------------------------------------- */

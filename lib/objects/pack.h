@@ -40,6 +40,8 @@ OXL_MUST_CHECK int oxl_pack_open_fd(int fd, const char *name, const struct oxl_d
 OXL_MUST_CHECK int oxl_pack_open_source(int fd, const struct oxl_source *source, const char *name,
                                         const struct oxl_digest *id, const struct oxl_repo_id *repo,
                                         enum oxl_algo blob_algo, struct oxl_pack **ret, struct oxl_error *err);
+/* One more owner: the pack lives until each has called free. Owners share one thread. */
+struct oxl_pack *oxl_pack_ref(struct oxl_pack *p);
 void oxl_pack_free(struct oxl_pack *p);
 const struct oxl_digest *oxl_pack_id(const struct oxl_pack *p);
 
@@ -57,10 +59,15 @@ OXL_MUST_CHECK int oxl_pack_record(struct oxl_pack *p, uint64_t offset, struct o
 OXL_MUST_CHECK int oxl_pack_payload(struct oxl_pack *p, const struct oxl_pack_entry *e, uint64_t at, void *buf,
                                     size_t n, struct oxl_error *err);
 
+/* Reads the record at @offset with its payload into @buf (OXL_PACK_RECORD_BYTES + @size bytes). True: it is the blob @id of @size bytes, and
+ * the payload, behind the record, hashes to that. False, for whatever reason: ask the store. On any thread while the pack is open. */
+bool oxl_pack_blob(const struct oxl_pack *p, uint64_t offset, const struct oxl_digest *id, uint64_t size, uint8_t *buf);
+
 /* Verifies everything: header, seal, id, each record header against the index, each payload against its digest, second
- * copies, filler and padding zero, no gaps. Reads sequentially; needs the index, one window and four bytes per record.
- * @seen (may be NULL) hears of each damaged or unreadable record (kind 0: of a gap), and verification goes on; in the end
- * the first damage is returned, or the first FILE_READ if there was one. Without @seen the first of either ends it.
+ * copies, filler and padding zero, no gaps. Needs the index, four bytes per record and a few windows: a large pack is read
+ * by several threads, unless its source is not `shared`. @seen (may be NULL) hears, on the caller's thread and in the order
+ * of the file, of each damaged or unreadable record (kind 0: of a gap), and verification goes on; in the end the first
+ * damage is returned, or the first FILE_READ if there was one. Without @seen the first of either ends it.
  * 0 whole; MALFORMED, SEAL, OBJECT_CORRUPT, FILE_READ, CANCELLED. */
 typedef void oxl_pack_damage_fn(void *ctx, const struct oxl_pack_entry *e, const struct oxl_error *why);
 OXL_MUST_CHECK int oxl_pack_verify(struct oxl_pack *p, oxl_pack_damage_fn *seen, void *ctx, const atomic_bool *cancel,

@@ -17,6 +17,7 @@
 #define OXL_PACK_SIZE_MAX (UINT64_C(1) << 40)
 
 struct oxl_pack {
+        unsigned refs; /* besides the first owner's */
         int fd;
         const struct oxl_source *source; /* borrowed; NULL: fd */
         char *name;                      /* for messages */

@@ -6,6 +6,7 @@
  * the pieces to the sink in their order: reading, hashing and writing go on beside each other. The same bytes give the same
  * digest and the same calls of the sink either way.
  */
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,7 +16,8 @@
 #include "os/crew.h"
 #include "os/fdio.h"
 
-enum { SLOTS = 8 }; /* so many pieces and the one held back are in memory at most */
+/* So many pieces and the one held back are in memory at most; and so many make a run: 8 MiB. */
+enum { SLOTS = 8, RUN = 16 };
 
 struct scan {
         int fd;
@@ -100,23 +102,27 @@ static int scan_data(struct scan *s, uint64_t end, struct oxl_error *err)
 
 /* --- by a crew ---------------------------------------------------------------------------------------------------- */
 
-struct piece {
-        uint8_t *bytes;
-        uint64_t number;
-        ssize_t got;
-        int os; /* when got < 0 */
-        uint8_t cv[OXL_SUBTREE_CV_BYTES];
+/*
+ * What one thread does at a time: a piece, read and hashed, which the sink wants to see; or, where nobody does, a run of them
+ * through the same memory, so that it stays in that processor's cache and threads seldom wait for each other.
+ */
+struct run {
+        uint8_t *bytes;       /* of the piece that was read last */
+        uint64_t first;       /* piece */
+        size_t subtrees, got; /* whole pieces that were hashed; bytes of all pieces */
+        int os;               /* != 0: reading failed */
+        uint8_t cv[RUN][OXL_SUBTREE_CV_BYTES];
 };
 
 struct split {
         struct scan *s;
         struct oxl_crew *crew;
-        uint8_t *room; /* owned; of all pieces and the one held back */
-        struct piece pieces[SLOTS];
-        uint64_t next, count;
+        uint8_t *room; /* owned; a piece for each run and for the one held back */
+        struct run runs[SLOTS];
+        uint64_t next, count; /* pieces */
         /* The last piece is held back: should it turn out to be the end of a file that was cut short, its bytes are hashed,
          * since the end of a content is no subtree. */
-        struct piece held;
+        uint8_t *held, held_cv[OXL_SUBTREE_CV_BYTES];
         bool holding;
 };
 
@@ -126,57 +132,70 @@ static void split_done(struct split *p)
         free(p->room);
 }
 
-static bool is_last(const struct split *p, const struct piece *it)
+static uint64_t pieces_per_run(const struct split *p)
 {
-        return it->number == p->count - 1;
+        return p->s->sink ? 1 : RUN;
 }
 
-/* On any thread. */
-static void read_piece(void *ctx, size_t slot)
+/* On any thread. One that has grown is read up to the size that fstat gave, as without a crew. */
+static void read_run(void *ctx, size_t slot)
 {
         struct split *p = ctx;
-        struct piece *it = &p->pieces[slot];
-        if (oxl_cancelled(p->s->cancel))
-                return; /* whoever takes it sees that, too */
-        it->got = oxl_source_read(p->s->source, p->s->fd, it->bytes, OXL_SUBTREE_BYTES, it->number * OXL_SUBTREE_BYTES);
-        it->os = errno;
-        if (it->got == OXL_SUBTREE_BYTES && !is_last(p, it))
-                oxl_subtree_hash(it->bytes, it->number, it->cv);
-}
-
-/* Of @n > 0 bytes: something follows on what was held. A piece that is held changes its room with the slot. */
-static void hash_piece(struct split *p, struct piece *it, size_t n)
-{
-        if (p->holding)
-                oxl_hasher_add_subtree(p->s->h, p->held.cv);
-        p->holding = n == OXL_SUBTREE_BYTES && !is_last(p, it);
-        if (p->holding) {
-                struct piece free_one = p->held;
-                p->held = *it;
-                it->bytes = free_one.bytes;
-        } else {
-                oxl_hasher_update(p->s->h, it->bytes, n);
+        struct run *it = &p->runs[slot];
+        uint64_t size = p->s->size;
+        for (uint64_t i = it->first; i < it->first + pieces_per_run(p) && i < p->count; i++) {
+                uint64_t at = i * OXL_SUBTREE_BYTES;
+                size_t want = size - at < OXL_SUBTREE_BYTES ? (size_t)(size - at) : OXL_SUBTREE_BYTES;
+                if (oxl_cancelled(p->s->cancel))
+                        return; /* whoever takes it sees that, too */
+                ssize_t got = oxl_source_read(p->s->source, p->s->fd, it->bytes, want, at);
+                if (got < 0)
+                        it->os = errno;
+                if (got <= 0)
+                        return;
+                it->got += (size_t)got;
+                if (got < OXL_SUBTREE_BYTES || i == p->count - 1)
+                        return; /* the end of the content, or of what is left of it */
+                oxl_subtree_hash(it->bytes, i, it->cv[it->subtrees++]);
         }
 }
 
-static int use_piece(struct split *p, struct piece *it, struct oxl_error *err)
+/* Of a run with bytes: something follows on what was held. What is held changes its memory with the run. */
+static void hash_run(struct split *p, struct run *it)
+{
+        struct oxl_hasher *h = p->s->h;
+        size_t rest = it->got - it->subtrees * OXL_SUBTREE_BYTES;
+        if (p->holding)
+                oxl_hasher_add_subtree(h, p->held_cv);
+        p->holding = rest == 0;
+        for (size_t i = 0; i < it->subtrees - p->holding; i++)
+                oxl_hasher_add_subtree(h, it->cv[i]);
+        if (p->holding) {
+                uint8_t *free_one = p->held;
+                p->held = it->bytes;
+                it->bytes = free_one;
+                memcpy(p->held_cv, it->cv[it->subtrees - 1], sizeof p->held_cv);
+        }
+        oxl_hasher_update(h, it->bytes, rest);
+}
+
+static int use_run(struct split *p, struct run *it, struct oxl_error *err)
 {
         struct scan *s = p->s;
+        uint64_t end = (it->first + pieces_per_run(p)) * OXL_SUBTREE_BYTES;
         if (oxl_cancelled(s->cancel))
                 return OXL_FAIL_PLAIN(err, CANCELLED);
         errno = it->os;
-        if (it->got < 0)
+        if (it->os != 0)
                 return OXL_FAIL_OS(err, FILE_READ, s->name);
-        /* One that has grown is read up to the size that fstat gave, as without a crew. */
-        size_t n = (uint64_t)it->got < s->size - s->at ? (size_t)it->got : (size_t)(s->size - s->at);
-        if (n == 0)
+        if (it->got == 0)
                 return SCAN_CUT_SHORT;
-        hash_piece(p, it, n);
-        s->at += n;
-        int r = s->sink ? s->sink(s->ctx, p->holding ? p->held.bytes : it->bytes, n, err) : 0;
+        hash_run(p, it);
+        s->at += it->got;
+        int r = s->sink ? s->sink(s->ctx, p->holding ? p->held : it->bytes, it->got, err) : 0;
         if (r < 0)
                 return r;
-        return n < OXL_SUBTREE_BYTES && s->at < s->size ? SCAN_CUT_SHORT : 0;
+        return s->at < end && s->at < s->size ? SCAN_CUT_SHORT : 0;
 }
 
 /* May the digest be put together from subtrees, and is there anybody to do it? */
@@ -188,25 +207,27 @@ static bool may_split(const struct scan *s)
 
 static int scan_split(struct scan *s, struct oxl_error *err)
 {
+        size_t slots = s->sink || oxl_crew_default() >= SLOTS ? SLOTS : oxl_crew_default() + 1;
         cleanup(split_done) struct split p = { .s = s, .count = (s->size + OXL_SUBTREE_BYTES - 1) / OXL_SUBTREE_BYTES };
-        p.room = malloc((size_t)(SLOTS + 1) * OXL_SUBTREE_BYTES);
+        p.room = malloc((slots + 1) * OXL_SUBTREE_BYTES);
         if (!p.room)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        for (size_t i = 0; i < SLOTS; i++)
-                p.pieces[i].bytes = p.room + i * OXL_SUBTREE_BYTES;
-        p.held.bytes = p.room + (size_t)SLOTS * OXL_SUBTREE_BYTES;
-        int r = oxl_crew_new(oxl_crew_default(), SLOTS, read_piece, &p, &p.crew, err);
+        for (size_t i = 0; i < slots; i++)
+                p.runs[i].bytes = p.room + i * OXL_SUBTREE_BYTES;
+        p.held = p.room + slots * OXL_SUBTREE_BYTES;
+        int r = oxl_crew_new(oxl_crew_default(), slots, read_run, &p, &p.crew, err);
         while (r == 0 && (p.next < p.count || oxl_crew_busy(p.crew))) {
-                if (p.next == p.count || oxl_crew_full(p.crew)) {
-                        r = use_piece(&p, &p.pieces[oxl_crew_take(p.crew)], err);
+                if (p.next >= p.count || oxl_crew_full(p.crew)) {
+                        r = use_run(&p, &p.runs[oxl_crew_take(p.crew)], err);
                         continue;
                 }
-                struct piece *it = &p.pieces[oxl_crew_slot(p.crew)];
-                *it = (struct piece){ .bytes = it->bytes, .number = p.next++ };
+                struct run *it = &p.runs[oxl_crew_slot(p.crew)];
+                *it = (struct run){ .bytes = it->bytes, .first = p.next };
+                p.next += pieces_per_run(&p);
                 oxl_crew_submit(p.crew);
         }
         if (r >= 0 && p.holding)
-                oxl_hasher_update(s->h, p.held.bytes, OXL_SUBTREE_BYTES);
+                oxl_hasher_update(s->h, p.held, OXL_SUBTREE_BYTES);
         return r;
 }
 

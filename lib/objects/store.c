@@ -411,6 +411,57 @@ static int search_pack(struct oxl_search *s, size_t n, struct oxl_error *err)
         return NEXT;
 }
 
+/* --- locating --------------------------------------------------------------------------------------------------- */
+
+static int locate_in_lookup(struct oxl_objects *o, const struct oxl_digest *want, struct oxl_pack **ret,
+                            uint64_t *ret_offset)
+{
+        struct oxl_lookup_hit hit;
+        uint64_t i;
+        if (!o->lookup || oxl_lookup_lower_bound(o->lookup, want->bytes, &i) != 0)
+                return OXL_SEARCH_NONE;
+        for (; oxl_lookup_at(o->lookup, i, &hit) == 0 && memcmp(hit.id, want->bytes, OXL_DIGEST_BYTES) == 0; i++) {
+                struct oxl_digest id;
+                if (hit.kind != OXL_KIND_BLOB || hit.pack >= oxl_lookup_packs(o->lookup))
+                        continue;
+                oxl_lookup_pack(o->lookup, hit.pack, &id);
+                const struct oxl_store_pack *sp = find_pack(o, &id, o->count);
+                *ret_offset = hit.offset;
+                return sp && oxl_store_pack(o, (size_t)(sp - o->packs), false, ret, NULL) == 0 ? 0 : OXL_SEARCH_NONE;
+        }
+        return OXL_SEARCH_NONE;
+}
+
+static int locate_in_packs(struct oxl_objects *o, const struct oxl_digest *want, struct oxl_pack **ret,
+                           uint64_t *ret_offset)
+{
+        for (size_t n = 0; n < o->count; n++) {
+                if (o->packs[n].covered || oxl_store_pack(o, n, true, ret, NULL) < 0)
+                        continue;
+                for (uint64_t i = oxl_pack_lower_bound(*ret, want->bytes); i < oxl_pack_entries(*ret); i++) {
+                        struct oxl_pack_entry e;
+                        oxl_pack_entry_at(*ret, i, &e);
+                        if (memcmp(e.id.bytes, want->bytes, OXL_DIGEST_BYTES) != 0)
+                                break;
+                        *ret_offset = e.offset;
+                        if (e.kind == OXL_KIND_BLOB)
+                                return 0;
+                }
+        }
+        return OXL_SEARCH_NONE;
+}
+
+int oxl_store_locate(struct oxl_objects *o, const struct oxl_digest *id, struct oxl_pack **ret, uint64_t *ret_offset)
+{
+        if (oxl_store_list(o, NULL) < 0)
+                return OXL_SEARCH_NONE; /* a search will say so */
+        int r = locate_in_lookup(o, id, ret, ret_offset);
+        say_lookup(o);
+        return r == 0 ? 0 : locate_in_packs(o, id, ret, ret_offset);
+}
+
+/* --- searching packs -------------------------------------------------------------------------------------------- */
+
 enum which {
         PACKS_NOT_COVERED,
         PACKS_COVERED,

@@ -87,6 +87,9 @@ OXL_MUST_CHECK int oxl_store_list(struct oxl_objects *o, struct oxl_error *err);
 /* Opens pack @i (@index: with its index). *ret is borrowed until the next call. */
 OXL_MUST_CHECK int oxl_store_pack(struct oxl_objects *o, size_t i, bool index, struct oxl_pack **ret,
                                   struct oxl_error *err);
+/* Where a packed copy of the blob @id should be: the first that the lookup or an index names; nothing of the copy is read. 0: *ret is
+ * borrowed until the next call; OXL_SEARCH_NONE: not known, for whatever reason. */
+int oxl_store_locate(struct oxl_objects *o, const struct oxl_digest *id, struct oxl_pack **ret, uint64_t *ret_offset);
 /* Compares the lookup with the packs that it covers and drops it when they disagree: > 0. 0: nothing to say against it.
  * Failures to read a pack go to *worst (see oxl_search). */
 OXL_MUST_CHECK int oxl_store_prove_lookup(struct oxl_objects *o, struct oxl_search *s, struct oxl_error *err);

@@ -61,9 +61,11 @@ static void *run(void *ctx)
         return NULL;
 }
 
-static void start_threads(struct oxl_crew *c)
+void oxl_crew_start(struct oxl_crew *c)
 {
         sigset_t all, before;
+        if (c->n == c->wanted)
+                return;
         sigfillset(&all);
         if (pthread_sigmask(SIG_SETMASK, &all, &before) != 0)
                 return;
@@ -130,8 +132,8 @@ size_t oxl_crew_slot(const struct oxl_crew *c)
 
 void oxl_crew_submit(struct oxl_crew *c)
 {
-        if (c->submitted == 1 && c->n < c->wanted)
-                start_threads(c);
+        if (c->submitted == 1)
+                oxl_crew_start(c);
         pthread_mutex_lock(&c->mutex);
         c->done[c->submitted % c->slots] = false;
         c->submitted++;

@@ -27,6 +27,8 @@ typedef void oxl_crew_fn(void *ctx, size_t slot);
 /* Threads are started by the second submit: a single slot is quicker done here. NOMEM. */
 OXL_MUST_CHECK int oxl_crew_new(unsigned threads, size_t slots, oxl_crew_fn *work, void *ctx, struct oxl_crew **ret,
                                 struct oxl_error *err);
+/* Starts them at once: for work that waits for a medium. */
+void oxl_crew_start(struct oxl_crew *c);
 /* Waits for what is being worked on; what nobody began stays undone. NULL is fine. Keeps errno. */
 void oxl_crew_free(struct oxl_crew *c);
 

@@ -20,13 +20,22 @@ int oxl_checkout_init(struct oxl_checkout *c, struct oxl_repo *r, const char *ph
         return oxl_repo_objects(r, &c->objects, err);
 }
 
-void oxl_checkout_drop_batch(struct oxl_checkout *c)
+static void forget_first(struct oxl_checkout *c, size_t n)
 {
-        for (size_t i = 0; i < c->pending; i++) {
+        for (size_t i = 0; i < n; i++) {
                 oxl_stage_free(c->batch[i].stage);
                 free(c->batch[i].target);
         }
-        c->pending = 0;
+        memmove(c->batch, c->batch + n, (c->pending - n) * sizeof c->batch[0]);
+        c->pending -= n;
+}
+
+void oxl_checkout_drop_batch(struct oxl_checkout *c)
+{
+        if (c->ahead)
+                oxl_ahead_drop(c->ahead);
+        forget_first(c, c->pending);
+        c->syncing = 0;
 }
 
 static bool may_leave(const struct oxl_checkout *c, const struct oxl_error *why)
@@ -56,6 +65,8 @@ int oxl_checkout_leave(struct oxl_checkout *c, const char *path, int k, struct o
 void oxl_checkout_done(struct oxl_checkout *c)
 {
         oxl_checkout_drop_batch(c);
+        oxl_ahead_free(c->ahead);
+        c->ahead = NULL;
         oxl_put_free(c->put);
         c->put = NULL;
         oxl_destination_done(&c->dest);
@@ -198,8 +209,8 @@ static int see(struct oxl_checkout *c, const char *path, struct oxl_seen *ret, s
 static int publish(struct oxl_checkout *c, struct oxl_checkout_item *i, struct oxl_error *err)
 {
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_seen now;
-        int k = see(c, i->target, &now, err);
+        struct oxl_seen now = i->seen; /* what was not there needs no second look: the rename replaces nothing then */
+        int k = i->seen.there ? see(c, i->target, &now, err) : 0;
         if (k < 0)
                 return k;
         if (!now.there || same_seen(&now, &i->seen)) {
@@ -216,17 +227,55 @@ static int publish(struct oxl_checkout *c, struct oxl_checkout_item *i, struct o
         return 0;
 }
 
-int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err)
+/* The stages of the first @n files of the batch; of those whose blob is damaged there is none. */
+static size_t stages_of(const struct oxl_checkout *c, size_t n, struct oxl_stage *ret[OXL_CHECKOUT_BATCH])
+{
+        size_t stages = 0;
+        for (size_t i = 0; i < n; i++)
+                if (c->batch[i].stage)
+                        ret[stages++] = c->batch[i].stage;
+        return stages;
+}
+
+/* Everything that is in the batch has its bytes; their sync begins. */
+static int begin_sync(struct oxl_checkout *c, struct oxl_error *err)
 {
         struct oxl_stage *stages[OXL_CHECKOUT_BATCH];
-        for (size_t i = 0; i < c->pending; i++)
-                stages[i] = c->batch[i].stage;
-        int k = oxl_stage_sync_many(c->dest.durable, stages, c->pending, err);
-        for (size_t i = 0; k >= 0 && i < c->pending; i++)
-                k = publish(c, &c->batch[i], err);
+        c->syncing = c->pending;
+        return oxl_stage_sync_begin(c->dest.durable, stages, stages_of(c, c->syncing, stages), err);
+}
+
+static int publish_synced(struct oxl_checkout *c, struct oxl_error *err)
+{
+        struct oxl_stage *stages[OXL_CHECKOUT_BATCH];
+        int k = oxl_stage_sync_end(c->dest.durable, stages, stages_of(c, c->syncing, stages), err);
+        for (size_t i = 0; k >= 0 && i < c->syncing; i++)
+                k = c->batch[i].stage ? publish(c, &c->batch[i], err) : 0;
+        if (k < 0)
+                return k;
+        forget_first(c, c->syncing);
+        c->syncing = 0;
+        return 0;
+}
+
+/* The older half of the batch gets its names, while the younger waits for its sync. */
+static int turn(struct oxl_checkout *c, struct oxl_error *err)
+{
+        int k = c->ahead ? oxl_ahead_settle(c->ahead, err) : 0;
+        if (k >= 0)
+                k = publish_synced(c, err);
+        return k < 0 ? k : begin_sync(c, err);
+}
+
+int oxl_checkout_flush(struct oxl_checkout *c, struct oxl_error *err)
+{
+        int k = turn(c, err);
+        if (k >= 0)
+                k = publish_synced(c, err);
         /* CRASH: some of the batch new, some old, each whole; recovery writes the rest. */
         if (k >= 0)
                 k = oxl_durable_barrier(c->dest.durable, err);
+        c->folders = 0;
         oxl_checkout_drop_batch(c);
         return k;
 }
@@ -245,26 +294,36 @@ static int to_stage(void *ctx, const void *bytes, size_t n, struct oxl_error *er
         return bytes ? oxl_stage_write(f->stage, bytes, n, err) : oxl_stage_skip(f->stage, n, err);
 }
 
-static int fill_stage(struct oxl_checkout *c, const struct oxl_tree_item *item, const char *dir, const char *name,
-                      struct oxl_stage **ret, struct oxl_error *err)
+static int make_link(struct oxl_checkout *c, struct oxl_checkout_item *i, const char *dir, struct oxl_error *err)
 {
-        if (item->kind == OXL_ENTRY_SYMLINK) {
-                cleanup_buf struct oxl_buf target = OXL_BUF_INIT;
-                int k = oxl_objects_read(c->objects, OXL_KIND_BLOB, &item->id, PATH_MAX, &target, err);
-                if (k < 0)
-                        return k;
-                return oxl_stage_symlink(c->dest.durable, dir, name, oxl_buf_text(&target), ret, err);
-        }
-        unsigned flags = item->kind == OXL_ENTRY_EXECUTABLE ? OXL_STAGE_EXECUTABLE : 0;
-        int k = oxl_stage_open(c->dest.durable, dir, name, flags, ret, err);
+        cleanup_buf struct oxl_buf target = OXL_BUF_INIT;
+        int k = oxl_objects_read(c->objects, OXL_KIND_BLOB, &i->id, PATH_MAX, &target, err);
+        return k < 0 ? k
+                     : oxl_stage_symlink(c->dest.durable, dir, oxl_path_base(i->target), oxl_buf_text(&target),
+                                         &i->stage, err);
+}
+
+/* @bytes: the blob, verified; NULL: it is read here. */
+static int fill_stage(struct oxl_checkout *c, struct oxl_checkout_item *i, const void *bytes, struct oxl_error *err)
+{
+        cleanup_free char *dir = NULL;
+        int k = oxl_path_parent(i->target, &dir, err);
         if (k < 0)
                 return k;
-        struct filling filling = { c, *ret };
+        if (i->kind == OXL_ENTRY_SYMLINK)
+                return make_link(c, i, dir, err);
+        unsigned flags = i->kind == OXL_ENTRY_EXECUTABLE ? OXL_STAGE_EXECUTABLE : 0;
+        k = oxl_stage_open(c->dest.durable, dir, oxl_path_base(i->target), flags, &i->stage, err);
+        if (k < 0)
+                return k;
+        struct filling filling = { c, i->stage };
         c->part_bytes = 0;
-        k = oxl_objects_stream(c->objects, &item->id, to_stage, &filling, c->repo->options.cancel, err);
+        k = bytes ? oxl_stage_write(i->stage, bytes, (size_t)i->size, err)
+                  : oxl_objects_stream(c->objects, &i->id, to_stage, &filling, c->repo->options.cancel, err);
+        c->part_bytes = 0;
         if (k < 0) {
-                oxl_stage_free(*ret);
-                *ret = NULL;
+                oxl_stage_free(i->stage);
+                i->stage = NULL;
         }
         return k;
 }
@@ -294,31 +353,54 @@ static void remember(struct oxl_stage *stage, enum oxl_entry_kind kind, struct o
                 *ret = (struct oxl_written){ st.st_ino, st.st_mtim.tv_sec, (uint32_t)st.st_mtim.tv_nsec };
 }
 
+/* Writes the temp of the @number th file of the batch. */
+static int write_item(void *ctx, size_t number, const void *bytes, struct oxl_error *err)
+{
+        struct oxl_checkout *c = ctx;
+        struct oxl_checkout_item *i = &c->batch[number];
+        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
+        int k = fill_stage(c, i, bytes, &why);
+        if (k < 0)
+                return blob_failed(c, i->target, &why, err);
+        c->files++;
+        c->bytes += i->size;
+        oxl_repo_progress(c->repo, c->phase, c->files, c->total, c->bytes, c->total_bytes);
+        return 0;
+}
+
+int oxl_checkout_read_ahead(struct oxl_checkout *c, struct oxl_error *err)
+{
+        return c->ahead ? 0 : oxl_ahead_new(c->objects, write_item, c, &c->ahead, err);
+}
+
+static bool same_folder(const char *a, const char *b)
+{
+        size_t n = oxl_path_parent_len(a);
+        return n == oxl_path_parent_len(b) && memcmp(a, b, n) == 0;
+}
+
 int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, const struct stat *seen,
                        struct oxl_written *ret_written, struct oxl_error *err)
 {
-        cleanup_free char *dir = NULL;
-        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        struct oxl_stage *stage = NULL;
-        int k = oxl_path_parent(item->path, &dir, err);
+        size_t room = c->repo->owner ? OXL_CHECKOUT_BATCH : OXL_CHECKOUT_BATCH_ALONE;
+        char *target = strdup(item->path);
+        if (!target)
+                return OXL_FAIL_PLAIN(err, NOMEM);
+        c->folders += c->pending == 0 || !same_folder(target, c->batch[c->pending - 1].target);
+        size_t number = c->pending++;
+        struct oxl_checkout_item *i = &c->batch[number];
+        *i = (struct oxl_checkout_item){ NULL, target, item->id, item->kind, item->size, seen_of(seen) };
+        OXL_ASSERT(!c->ahead || !ret_written);
+        int k = c->ahead && item->kind != OXL_ENTRY_SYMLINK && item->size <= OXL_AHEAD_BLOB_MAX
+                        ? oxl_ahead_add(c->ahead, &item->id, item->size, number, err)
+                        : write_item(c, number, NULL, err);
         if (k < 0)
                 return k;
-        k = fill_stage(c, item, dir, oxl_path_base(item->path), &stage, &why);
-        if (k < 0)
-                return blob_failed(c, item->path, &why, err);
-        char *target = strdup(item->path);
-        if (!target) {
-                oxl_stage_free(stage);
-                return OXL_FAIL_PLAIN(err, NOMEM);
-        }
-        remember(stage, item->kind, ret_written);
-        c->batch[c->pending++] = (struct oxl_checkout_item){ stage, target, item->size, seen_of(seen) };
-        c->files++;
-        c->bytes += item->size;
-        c->part_bytes = 0;
-        oxl_repo_progress(c->repo, c->phase, c->files, c->total, c->bytes, c->total_bytes);
-        size_t room = c->repo->owner ? OXL_CHECKOUT_BATCH : OXL_CHECKOUT_BATCH_ALONE;
-        return c->pending >= room ? oxl_checkout_flush(c, err) : 0;
+        if (i->stage)
+                remember(i->stage, item->kind, ret_written);
+        if (c->folders >= OXL_CHECKOUT_FOLDERS)
+                return oxl_checkout_flush(c, err);
+        return c->pending - c->syncing >= room / 2 ? turn(c, err) : 0;
 }
 
 int oxl_checkout_sweep_beside(struct oxl_checkout *c, const char *path, struct oxl_error *err)

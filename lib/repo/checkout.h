@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Writing files of the store below a folder, in batches: what restore and switch share. A file is replaced only by bytes
- * that hashed to their name; a damaged blob is named, its file left as it was, and the others written.
+ * Writing files of the store below a folder, in batches: what restore and switch share. A batch has two halves: while the sync
+ * of one goes on in a thread of its own, the temps of the other are written; no file gets its name before the sync of its half
+ * said that it is durable. A file is replaced only by bytes that hashed to their name; a damaged blob is named, its file left
+ * as it was, and the others written.
  * What is replaced or removed is in the store before: a file with changes is stored, and of one without the blob is read and hashed
  * first, because a damaged blob would make the file the only good copy. The cost: as many bytes are read from the store as the files
  * hold that go. In the cache that is 0.1 s for 10,000 files of 4 KiB and 0.6 s for a GiB, little beside the syncs of a switch; from the
@@ -9,16 +11,18 @@
  * A file that changes between the look at it and the rename stays, with a notice, except in the microseconds between the last look
  * (an lstat) and the rename itself: no system call renames over a file only if it is a certain one.
  * What a crash leaves: some files new, the others old, each whole, and temps that carry our owner number.
- * Needs the writer lock (but see destination.h). About 400 KiB: on the heap.
+ * Needs the writer lock (but see destination.h). About 700 KiB: on the heap.
  */
 #ifndef OXL_REPO_CHECKOUT_H
 #define OXL_REPO_CHECKOUT_H
 
+#include "objects/ahead.h"
 #include "repo/destination.h"
 #include "repo/edits.h"
 
-#define OXL_CHECKOUT_BATCH 4096
-#define OXL_CHECKOUT_BATCH_ALONE 64 /* without an owner number each temp holds a descriptor */
+#define OXL_CHECKOUT_BATCH 4096      /* two halves: one is written while the other is synced */
+#define OXL_CHECKOUT_FOLDERS 4096    /* that wait for a barrier */
+#define OXL_CHECKOUT_BATCH_ALONE 128 /* without an owner number each temp holds a descriptor */
 
 /* Which file was written, for the stat cache: all zero when it is not known. */
 struct oxl_written {
@@ -38,8 +42,10 @@ struct oxl_seen {
 };
 
 struct oxl_checkout_item {
-        struct oxl_stage *stage;
+        struct oxl_stage *stage; /* NULL: its blob is being read, or is damaged */
         char *target;
+        struct oxl_digest id;
+        enum oxl_entry_kind kind;
         uint64_t size;
         struct oxl_seen seen;
 };
@@ -58,15 +64,20 @@ struct oxl_checkout {
         uint64_t secured_bytes;
         bool changed;            /* a file of the destination was written or removed */
         struct oxl_put *put;     /* they go here; NULL until the first */
+        struct oxl_ahead *ahead; /* reads blobs of the batch; NULL: each is read when it is written */
         struct oxl_error damage; /* the first damaged blob */
         char *swept;             /* last folder swept */
         struct oxl_checkout_item batch[OXL_CHECKOUT_BATCH];
-        size_t pending;
+        size_t pending, syncing; /* files in the batch; the first of them, whose sync has begun */
+        size_t folders;          /* changed since the last barrier, about */
 };
 
-/* On zeroed memory. Opens no destination. */
+/* On zeroed memory. Opens no destination. Blobs are read one by one unless oxl_checkout_read_ahead says otherwise. */
 OXL_MUST_CHECK int oxl_checkout_init(struct oxl_checkout *c, struct oxl_repo *r, const char *phase,
                                      struct oxl_error *err);
+/* From now on small blobs are read by a crew, and written by a later call: what fails with a file may be said by the write of another, or
+ * by flush. For those whom the first error stops. */
+OXL_MUST_CHECK int oxl_checkout_read_ahead(struct oxl_checkout *c, struct oxl_error *err);
 /* Removes temps that were not published. Idempotent. */
 void oxl_checkout_done(struct oxl_checkout *c);
 void oxl_checkout_drop_batch(struct oxl_checkout *c);
@@ -91,8 +102,8 @@ OXL_MUST_CHECK int oxl_checkout_verify(struct oxl_checkout *c, const struct oxl_
 OXL_MUST_CHECK int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);
 
-/* Writes one file; the batch is flushed when it is full. @seen: the file that it may replace; NULL: nothing was there.
- * @ret_written may be NULL. */
+/* Writes one file; half of the batch gets its names when it is full. @seen: the file that it may replace; NULL: nothing was there.
+ * @ret_written may be NULL, and is with reading ahead. */
 OXL_MUST_CHECK int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, const struct stat *seen,
                                       struct oxl_written *ret_written, struct oxl_error *err);
 /* Everything that was written is durable; what is not as it was seen any more stays, with a notice. */

@@ -98,6 +98,9 @@ void oxl_destination_done(struct oxl_destination *d)
         oxl_durable_free(d->durable);
         if (d->path)
                 oxl_fd_done(&d->fd);
+        if (d->seen_dir) /* else it may be all zero, never opened */
+                oxl_fd_done(&d->seen_fd);
+        free(d->seen_dir);
         free(d->path);
         *d = (struct oxl_destination)OXL_DESTINATION_INIT;
 }
@@ -127,6 +130,27 @@ static int open_parent(struct oxl_destination *d, const char *path, int *ret_fd,
                 return k;
         k = oxl_path_parent(path, &parent, err);
         return k < 0 ? k : OXL_FAIL_WHY(err, PATH, parent, "a file or symbolic link is in the way of a folder");
+}
+
+/* The same for a look. *ret_fd is borrowed until the next one. */
+static int look_into_parent(struct oxl_destination *d, const char *path, int *ret_fd, struct oxl_error *err)
+{
+        size_t len = oxl_path_parent_len(path);
+        if (!d->seen_dir || strncmp(d->seen_dir, path, len) != 0 || d->seen_dir[len] != '\0') {
+                cleanup_fd int fd = -1;
+                cleanup_free char *dir = NULL;
+                int k = open_parent(d, path, &fd, err);
+                if (k >= 0)
+                        k = oxl_path_parent(path, &dir, err);
+                if (k < 0)
+                        return k;
+                oxl_fd_done(&d->seen_fd);
+                free(d->seen_dir);
+                d->seen_fd = take_fd(&fd);
+                d->seen_dir = take_ptr(&dir);
+        }
+        *ret_fd = d->seen_fd;
+        return d->seen_fd < 0;
 }
 
 /* Is it what the index says? Then replacing it loses nothing. */
@@ -166,9 +190,9 @@ int oxl_destination_compare(struct oxl_destination *d, int dirfd, const struct o
 int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item, enum oxl_destination_state *ret,
                          struct stat *ret_st, struct oxl_error *err)
 {
-        cleanup_fd int dirfd = -1;
         const char *what;
-        int k = open_parent(d, item->path, &dirfd, err);
+        int dirfd;
+        int k = look_into_parent(d, item->path, &dirfd, err);
         *ret = OXL_DEST_ABSENT;
         if (k != 0)
                 return k < 0 ? k : 0;

@@ -18,8 +18,10 @@ struct oxl_destination {
         struct oxl_durable *durable; /* owned; temps carry the repository's owner number; 0 without one */
         struct oxl_index *index;     /* owned */
         bool sweep_own; /* our own temps are leftovers, too: recovery of our own move, which has none yet */
+        char *seen_dir; /* owned; the folder of the last look: files come folder by folder */
+        int seen_fd;    /* owned; -1: it was not there */
 };
-#define OXL_DESTINATION_INIT { .fd = -1 }
+#define OXL_DESTINATION_INIT { .fd = -1, .seen_fd = -1 }
 
 /* @to NULL: the working tree. With @make a missing folder is made, durably. DIR_OPEN, DIR_CREATE, PATH. */
 OXL_MUST_CHECK int oxl_destination_open(struct oxl_destination *d, struct oxl_repo *r, const char *to, bool make,
@@ -32,7 +34,9 @@ enum oxl_destination_state {
         OXL_DEST_CLEAN,   /* differs from the source, but equals the index: nothing is lost by replacing it */
         OXL_DEST_CHANGED, /* local changes, or not tracked */
 };
-/* *ret_st: its lstat, unless ABSENT. PATH: a folder, or a parent that is no folder, is in the way. PATH_SPECIAL. FILE_*: could not be
+/* What it says is a guess, as old as the first look of a run in one folder: whoever replaces something looks again through
+ * oxl_destination_parent, and what was absent is made without replacing.
+ * *ret_st: its lstat, unless ABSENT. PATH: a folder, or a parent that is no folder, is in the way. PATH_SPECIAL. FILE_*: could not be
  * read. */
 OXL_MUST_CHECK int oxl_destination_look(struct oxl_destination *d, const struct oxl_tree_item *item,
                                         enum oxl_destination_state *ret, struct stat *ret_st, struct oxl_error *err);

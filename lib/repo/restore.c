@@ -3,9 +3,10 @@
  * oxl_repo_restore: files of a commit, or of the index, into the working tree or another folder.
  *
  *   pass 1 looks at every destination and refuses local changes by name; with force it stores them as blobs first
- *     -> intent STAGED -> pass 2, in batches of 4,096: write temps, sync, rename, sync directories -> outcome
+ *     -> intent STAGED -> pass 2, in halves of 2,048: write temps, sync (while the next half is written), rename;
+ *        at the end, and after 4,096 folders, sync directories -> outcome
  *
- * Memory: one batch of names, and the list of what was kept; both passes walk the source again. A file is replaced only by bytes that hashed to their name; a
+ * Small blobs are read and verified by a crew ahead of the writing. Memory: one batch of names, 4 MiB of blobs, and the list of what was kept; both passes walk the source again. A file is replaced only by bytes that hashed to their name; a
  * damaged blob is named, its file left as it was, and the rest restored.
  * What a crash leaves: some files new, the others old, each whole, and temps carrying our owner number. Recovery runs pass 2
  * again: a file that equals neither the source nor the index, and is not in the store either, is somebody's new work, left
@@ -212,7 +213,9 @@ static int restore_item(struct restore *rs, const struct oxl_tree_item *item, st
 
 static int write_all(struct restore *rs, struct oxl_error *err)
 {
-        int k = visit_all(rs, restore_item, err);
+        int k = oxl_checkout_read_ahead(&rs->out, err);
+        if (k >= 0)
+                k = visit_all(rs, restore_item, err);
         return k < 0 ? k : oxl_checkout_flush(&rs->out, err);
 }
 

@@ -626,6 +626,59 @@ static void many_stages_share_one_syncfs(void **state)
         }
 }
 
+static void publish_each(struct oxl_stage *s[], size_t n, const char *stem, int wanted)
+{
+        for (size_t i = 0; i < n; i++) {
+                char name[32];
+                snprintf(name, sizeof name, "sub/%s%zu", stem, i);
+                assert_int_equal(oxl_stage_publish(s[i], name, true, NULL), wanted);
+                oxl_stage_free(s[i]);
+                assert_int_equal(wanted ? 0 : unlink(name), 0);
+        }
+}
+
+enum behind { BEHIND_REAL, BEHIND_GOOD, BEHIND_FAILS, BEHIND_FORGOTTEN };
+
+/* While one half is synced another is written; a failure is heard also when nobody asks for the half any more. */
+static void a_sync_in_two_steps_is_heard_of_in_any_case(void **state)
+{
+        enum { MANY = 100 };
+        for (enum behind how = BEHIND_REAL; how <= BEHIND_FORGOTTEN; how++) {
+                struct oxl_error err = OXL_ERROR_INIT;
+                struct oxl_durable *d = NULL;
+                struct oxl_stage *s[2][MANY];
+                bool failing = how >= BEHIND_FAILS;
+                int fd = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                (void)mkdir("sub", 0755);
+                assert_int_equal(oxl_durable_new(fd, "root", 0xa1, &d, &err), 0);
+                if (how != BEHIND_REAL)
+                        fault_install(&(struct fault_plan){ .only = "syncfs", .nth = failing, .os = EIO });
+                for (int half = 0; half < 2; half++) {
+                        for (int i = 0; i < MANY; i++) {
+                                assert_int_equal(oxl_stage_open(d, "sub", "many", 0, &s[half][i], &err), 0);
+                                assert_int_equal(oxl_stage_write(s[half][i], &i, sizeof i, &err), 0);
+                        }
+                        if (half == 0)
+                                assert_int_equal(oxl_stage_sync_begin(d, s[0], MANY, &err), 0);
+                }
+                if (how == BEHIND_FORGOTTEN)
+                        assert_int_equal(oxl_durable_barrier(d, &err), -OXL_E_DIR_SYNC);
+                else
+                        assert_int_equal(oxl_stage_sync_end(d, s[0], MANY, &err), failing ? -OXL_E_FILE_SYNC : 0);
+                assert_int_equal(oxl_durable_poisoned(d), failing);
+                publish_each(s[0], MANY, "first", failing ? -OXL_E_POISONED : 0);
+                assert_int_equal(oxl_stage_sync_many(d, s[1], MANY, NULL), failing ? -OXL_E_POISONED : 0);
+                publish_each(s[1], MANY, "second", failing ? -OXL_E_POISONED : 0);
+                assert_int_equal(oxl_durable_barrier(d, NULL), failing ? -OXL_E_POISONED : 0);
+                if (how != BEHIND_REAL)
+                        assert_int_equal(fault_remove(), failing);
+                oxl_durable_free(d);
+                oxl_error_done(&err);
+                close(fd);
+                assert_int_equal(temps(), 0);
+        }
+}
+
 /* What syncfs is believed to report depends on kernel, file system and descriptor. */
 static const struct silent_case {
         const char *release;
@@ -852,6 +905,7 @@ int main(void)
                 cmocka_unit_test(a_bare_name_syncs_the_working_directory),
                 cmocka_unit_test(a_taken_temp_name_is_tried_again_64_times),
                 cmocka_unit_test(many_stages_share_one_syncfs),
+                cmocka_unit_test(a_sync_in_two_steps_is_heard_of_in_any_case),
                 cmocka_unit_test(one_sync_stands_for_many_only_where_it_tells_of_failures),
                 cmocka_unit_test(many_folders_are_synced_with_few_descriptors),
                 cmocka_unit_test(a_folder_that_may_not_be_read_is_written_with_a_warning),

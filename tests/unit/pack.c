@@ -14,6 +14,7 @@
 #include "base/le.h"
 #include "objects/pack_private.h"
 #include "objects/pack_write.h"
+#include "os/fdio.h"
 #include "support/store.h"
 
 static int setup(void **state)
@@ -428,6 +429,114 @@ static void cancelling_ends_a_verification(void **state)
         oxl_pack_free(p);
 }
 
+/* Large enough for a crew: blobs of all sizes, and trees between them. */
+static void store_large(struct store *s, char path[96], struct oxl_digest *ret_id)
+{
+        enum { RECORDS = 400, MAX = 128 << 10 };
+        struct oxl_put *put;
+        struct oxl_digest id;
+        uint8_t *bytes = malloc(MAX);
+        assert_non_null(bytes);
+        for (size_t i = 0; i < MAX; i++)
+                bytes[i] = (uint8_t)(i * 7 + i / 251);
+        assert_int_equal(oxl_put_begin(s->objects, &put, NULL), 0);
+        for (uint64_t i = 0; i < RECORDS; i++) {
+                enum oxl_kind kind = i % 50 == 49 ? OXL_KIND_TREE : OXL_KIND_BLOB;
+                le_store64(bytes, i);
+                assert_int_equal(oxl_put_object(put, kind, bytes, 8 + i * 20011 % (MAX - 8), &id, NULL), 0);
+        }
+        free(bytes);
+        store_end(s, put);
+        store_only_pack(s, path, ret_id);
+}
+
+struct medium {
+        int fd;
+        uint64_t bad;    /* cannot be read from here on, for a while; 0: all can */
+        uint64_t cancel; /* reading from here on cancels */
+        atomic_bool cancelled;
+};
+
+static ssize_t read_medium(void *ctx, void *buf, size_t n, uint64_t at)
+{
+        struct medium *m = ctx;
+        if (m->cancel && at >= m->cancel)
+                atomic_store(&m->cancelled, true);
+        if (m->bad && at + n > m->bad && at < m->bad + (1u << 20)) {
+                errno = EIO;
+                return -1;
+        }
+        return oxl_fd_pread_full(m->fd, buf, n, at);
+}
+
+struct told {
+        size_t n;
+        struct {
+                uint64_t offset;
+                enum oxl_code code;
+                struct oxl_digest got;
+        } at[1000];
+};
+
+static void note(void *ctx, const struct oxl_pack_entry *e, const struct oxl_error *why)
+{
+        struct told *t = ctx;
+        assert_true(t->n < sizeof t->at / sizeof *t->at);
+        t->at[t->n].offset = e->offset;
+        t->at[t->n].got = why->got;
+        t->at[t->n++].code = why->code;
+}
+
+/* By a crew or by one thread. Returns what oxl_pack_verify does. */
+static int told_of(struct store *s, const char *path, const struct oxl_digest *id, struct medium *m, bool crew,
+                   struct told *ret)
+{
+        struct oxl_source source = { .read = read_medium, .ctx = m, .shared = crew };
+        struct oxl_pack *p;
+        m->fd = oxl_fd_open(s->root_fd, path, O_RDONLY, 0);
+        assert_true(m->fd >= 0);
+        assert_int_equal(oxl_pack_open_source(m->fd, &source, path, id, &s->config.id, OXL_ALGO_BLAKE3, &p, NULL), 0);
+        if (ret)
+                memset(ret, 0, sizeof *ret);
+        int r = oxl_pack_verify(p, ret ? note : NULL, ret, &m->cancelled, &s->err);
+        oxl_pack_free(p);
+        return r;
+}
+
+static void a_crew_tells_of_the_same_damage_in_the_same_order(void **state)
+{
+        static struct told one, several;
+        struct store *s = *state;
+        struct medium medium = { 0 };
+        struct oxl_digest id;
+        struct oxl_pack *p;
+        char path[96];
+        store_large(s, path, &id);
+        assert_int_equal(told_of(s, path, &id, &medium, true, &several), 0);
+        assert_int_equal(several.n, 0);
+        assert_int_equal(open_pack(s, path, &id, &p), 0);
+        assert_int_equal(oxl_pack_load_index(p, &s->err), 0);
+        assert_true(p->index_at > 17u << 20);
+        for (uint64_t i = 0; i < oxl_pack_entries(p); i += 20) {
+                struct oxl_pack_entry e;
+                oxl_pack_entry_at(p, i, &e);
+                store_flip(s, path, e.offset + (i % 40 == 0 ? OXL_PACK_RECORD_BYTES : 20), 0);
+        }
+        oxl_pack_free(p);
+        int r = told_of(s, path, &id, &medium, false, &one);
+        assert_in_range(one.n, 15, 60);
+        assert_int_equal(told_of(s, path, &id, &medium, true, &several), r);
+        assert_memory_equal(&one, &several, sizeof one);
+        assert_int_equal(told_of(s, path, &id, &medium, true, NULL), -(int)one.at[0].code);
+        medium.bad = 9u << 20;
+        assert_int_equal(told_of(s, path, &id, &medium, false, &one), -OXL_E_FILE_READ);
+        assert_int_equal(told_of(s, path, &id, &medium, true, &several), -OXL_E_FILE_READ);
+        assert_int_equal(s->err.os, EIO);
+        assert_memory_equal(&one, &several, sizeof one);
+        medium.cancel = 6u << 20;
+        assert_int_equal(told_of(s, path, &id, &medium, true, &several), -OXL_E_CANCELLED);
+}
+
 static int nothing_listed(void *ctx, const struct oxl_digest *id, struct oxl_error *err)
 {
         fail();
@@ -469,6 +578,7 @@ int main(void)
                 cmocka_unit_test_setup_teardown(verification_goes_on_behind_a_damaged_record, setup, teardown),
                 cmocka_unit_test_setup_teardown(trees_and_commits_are_stored_twice_far_apart, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_pack_of_blobs_alone_has_no_filler, setup, teardown),
+                cmocka_unit_test_setup_teardown(a_crew_tells_of_the_same_damage_in_the_same_order, setup, teardown),
                 cmocka_unit_test_setup_teardown(cancelling_ends_a_verification, setup, teardown),
                 cmocka_unit_test_setup_teardown(only_pack_names_are_listed, setup, teardown),
         };

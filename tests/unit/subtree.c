@@ -136,6 +136,11 @@ static void a_large_file_is_scanned_in_order(void **state)
                 assert_int_equal(n, sizes[i]);
                 assert_int_equal(seen.at, sizes[i]);
                 assert_true(oxl_digest_equal(&got, &want));
+                oxl_hasher_init(&h, OXL_ALGO_BLAKE3); /* nobody looks: runs of pieces, each by one thread */
+                assert_int_equal(oxl_fd_scan(fd, "file", &h, NULL, NULL, NULL, &n, NULL), 0);
+                oxl_hasher_final(&h, &got);
+                assert_int_equal(n, sizes[i]);
+                assert_true(oxl_digest_equal(&got, &want));
                 assert_int_equal(oxl_fd_close(fd), 0);
         }
         free(bytes);
@@ -178,6 +183,59 @@ static void a_file_that_is_cut_short_meanwhile_has_the_digest_of_what_was_seen(v
         free(bytes);
 }
 
+struct part {
+        const uint8_t *bytes;
+        size_t n; /* as many are left */
+        atomic_bool *cancel;
+};
+
+static ssize_t read_part(void *ctx, void *buf, size_t n, uint64_t at)
+{
+        const struct part *p = ctx;
+        if (p->cancel && at >= p->n / 2)
+                atomic_store(p->cancel, true);
+        n = at >= p->n ? 0 : n < p->n - at ? n : (size_t)(p->n - at);
+        memcpy(buf, p->bytes + at, n);
+        return (ssize_t)n;
+}
+
+/* In the middle of a run of pieces, at its end, behind a whole piece, within the first one, and with nothing left. */
+static void a_file_that_is_cut_short_has_the_digest_of_what_was_read(void **state)
+{
+        static const size_t cuts[] = { 20 * PIECE + 5, 20 * PIECE, 32 * PIECE, 32 * PIECE + 1, LARGE - 1, 5, 0 };
+        uint8_t *bytes = content(LARGE);
+        int fd = file_of(*state, bytes, LARGE);
+        for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+                struct part part = { .bytes = bytes, .n = cuts[i] };
+                struct oxl_source source = { .read = read_part, .ctx = &part, .shared = true };
+                struct oxl_digest whole = oxl_digest_of(OXL_ALGO_BLAKE3, bytes, cuts[i]), got;
+                struct oxl_hasher h;
+                uint64_t n = 0;
+                oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+                assert_int_equal(oxl_fd_scan_source(fd, &source, "file", &h, NULL, NULL, NULL, &n, NULL), 0);
+                oxl_hasher_final(&h, &got);
+                assert_int_equal(n, cuts[i]);
+                assert_true(oxl_digest_equal(&got, &whole));
+        }
+        assert_int_equal(oxl_fd_close(fd), 0);
+        free(bytes);
+}
+
+static void hashing_alone_is_cancelled_in_the_middle(void **state)
+{
+        uint8_t *bytes = content(LARGE);
+        atomic_bool cancel = false;
+        struct part part = { .bytes = bytes, .n = LARGE, .cancel = &cancel };
+        struct oxl_source source = { .read = read_part, .ctx = &part, .shared = true };
+        struct oxl_hasher h;
+        uint64_t n = 0;
+        int fd = file_of(*state, bytes, LARGE);
+        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+        assert_int_equal(oxl_fd_scan_source(fd, &source, "file", &h, NULL, NULL, &cancel, &n, NULL), -OXL_E_CANCELLED);
+        assert_int_equal(oxl_fd_close(fd), 0);
+        free(bytes);
+}
+
 /* @ctx: the position from which on nothing can be read. */
 static ssize_t fails_from(void *ctx, void *buf, size_t n, uint64_t at)
 {
@@ -204,6 +262,10 @@ static void a_read_that_fails_ends_the_scan_after_what_came_before(void **state)
         assert_int_equal(err.os, EIO);
         assert_int_equal(seen.at, bad);
         oxl_error_done(&err);
+        oxl_hasher_init(&h, OXL_ALGO_BLAKE3);
+        assert_int_equal(oxl_fd_scan_source(fd, &source, "file", &h, NULL, NULL, NULL, &n, &err), -OXL_E_FILE_READ);
+        assert_int_equal(err.os, EIO);
+        oxl_error_done(&err);
         assert_int_equal(oxl_fd_close(fd), 0);
         free(bytes);
 }
@@ -217,6 +279,9 @@ int main(void)
                 cmocka_unit_test_setup_teardown(a_scan_is_cancelled_in_the_middle, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_file_that_is_cut_short_meanwhile_has_the_digest_of_what_was_seen,
                                                 setup, teardown),
+                cmocka_unit_test_setup_teardown(a_file_that_is_cut_short_has_the_digest_of_what_was_read, setup,
+                                                teardown),
+                cmocka_unit_test_setup_teardown(hashing_alone_is_cancelled_in_the_middle, setup, teardown),
                 cmocka_unit_test_setup_teardown(a_read_that_fails_ends_the_scan_after_what_came_before, setup,
                                                 teardown),
         };
