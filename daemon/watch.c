@@ -8,8 +8,7 @@
  * (F_OFD_GETLK through a descriptor opened for reading, as FORMAT section 8 says)? A clean end removes its record, so most events cost
  * one readdir of an empty folder.
  *
- * What no record tells: an owner that ended in order but left an intent (its outcome was unknown). Each event makes the repository `dirty`,
- * and the slow timer maintains what is dirty.
+ * Each event also makes the repository `dirty`, and the slow timer maintains what is dirty: whatever no record tells.
  */
 #include <dirent.h>
 #include <fcntl.h>

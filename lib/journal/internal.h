@@ -56,6 +56,7 @@ struct oxl_journal {
         bool poisoned;         /* a write failed in the file system: what is in the cache is not what is on disk */
         int sync;              /* the value of PRAGMA synchronous, 0: not known */
         struct oxl_chain tail; /* the last event that this object wrote or verified */
+        int64_t staged;        /* an intent that this object recorded, or may have, without an outcome; 0: none */
         struct oxl_journal_rest rest; /* of a copy */
 };
 

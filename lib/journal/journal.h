@@ -87,6 +87,9 @@ OXL_MUST_CHECK int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, ui
                                        enum oxl_intent_state state, const char *proof, bool durable,
                                        struct oxl_error *err);
 
+/* May an intent that was recorded through @j be without an outcome? NULL is fine. */
+bool oxl_journal_unsettled(const struct oxl_journal *j);
+
 /* Records an operation without intent (add); @durable as above. */
 OXL_MUST_CHECK int oxl_journal_operation(struct oxl_journal *j, const struct oxl_operation *op, bool durable,
                                          struct oxl_error *err);

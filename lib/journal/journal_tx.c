@@ -40,8 +40,10 @@ int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, const char *verb, c
                 r = oxl_event_append(j, &e, err);
         if (r == 0 && op)
                 r = oxl_operation_insert(j, op, e.seq, err);
-        if (r == 0)
-                r = oxl_txn_commit(&t, err);
+        if (r < 0)
+                return r;
+        j->staged = e.seq; /* also if it fails now: who knows */
+        r = oxl_txn_commit(&t, err);
         if (r < 0)
                 return r;
         *ret_id = e.seq;
@@ -107,7 +109,16 @@ int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner, e
         r = oxl_event_append(j, &e, err);
         if (r == 0 && undone(state))
                 r = delete_operation(j, intent, err);
-        return r < 0 ? r : oxl_txn_commit(&t, err);
+        if (r == 0)
+                r = oxl_txn_commit(&t, err);
+        if (r == 0 && intent == j->staged)
+                j->staged = 0;
+        return r;
+}
+
+bool oxl_journal_unsettled(const struct oxl_journal *j)
+{
+        return j && j->staged != 0;
 }
 
 int oxl_journal_operation(struct oxl_journal *j, const struct oxl_operation *op, bool durable, struct oxl_error *err)

@@ -204,6 +204,17 @@ static int see(struct oxl_checkout *c, const char *path, struct oxl_seen *ret, s
         return 0;
 }
 
+int oxl_checkout_unchanged(struct oxl_checkout *c, const char *path, const struct stat *st, struct oxl_error *err)
+{
+        const struct oxl_seen before = seen_of(st);
+        struct oxl_seen now;
+        int k = see(c, path, &now, err);
+        if (k < 0 || !now.there || same_seen(&now, &before))
+                return k < 0 ? k : 0;
+        oxl_repo_notice(c->repo, path, "left alone: it was changed meanwhile");
+        return 1;
+}
+
 /* One file gets its name, unless somebody was faster: a file that changed since it was looked at, or that came. One that went is
  * nobody's work. */
 static int publish(struct oxl_checkout *c, struct oxl_checkout_item *i, struct oxl_error *err)

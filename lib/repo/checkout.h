@@ -102,6 +102,10 @@ OXL_MUST_CHECK int oxl_checkout_verify(struct oxl_checkout *c, const struct oxl_
 OXL_MUST_CHECK int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);
 
+/* Before @path is removed: 0 it is still what @st says, or gone; 1: it stays, and that was said. FILE_STAT, DIR_OPEN. */
+OXL_MUST_CHECK int oxl_checkout_unchanged(struct oxl_checkout *c, const char *path, const struct stat *st,
+                                          struct oxl_error *err);
+
 /* Writes one file; half of the batch gets its names when it is full. @seen: the file that it may replace; NULL: nothing was there.
  * @ret_written may be NULL, and is with reading ahead. */
 OXL_MUST_CHECK int oxl_checkout_write(struct oxl_checkout *c, const struct oxl_tree_item *item, const struct stat *seen,

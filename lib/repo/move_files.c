@@ -309,6 +309,8 @@ static int remove_file(struct action *a, const struct oxl_edit *e, struct oxl_er
         if (found == LOOK_DONE)
                 return mark(a, e->path, err);
         k = may_go(a, e, found, err);
+        if (k == 0) /* what came to it while it was read is nowhere else */
+                k = oxl_checkout_unchanged(a->c, e->path, &st, err);
         if (k != 0)
                 return k < 0 ? k : 0;
         k = oxl_durable_unlink(a->c->dest.durable, e->path, st.st_dev, st.st_ino, err);

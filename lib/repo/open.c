@@ -213,6 +213,8 @@ void oxl_repo_close(struct oxl_repo *r)
         int saved = errno;
         oxl_repo_end_write(r);
         oxl_objects_free(r->objects);
+        if (r->owner && oxl_journal_unsettled(r->journal))
+                oxl_owner_leave_file(r->owner); /* as if we had died: status names it, the service ends it */
         oxl_journal_close(r->journal);
         oxl_durable_free(r->durable);
         oxl_owner_free(r->owner); /* last of those that write: its byte vouches for their temps */

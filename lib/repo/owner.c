@@ -44,6 +44,7 @@ struct oxl_owner {
         dev_t dev;       /* of owners/<id> */
         ino_t ino;
         bool held[RANGES];
+        bool stays; /* the file, after us */
 };
 
 static void owner_path(uint64_t number, char ret[OWNER_PATH_BYTES])
@@ -262,13 +263,18 @@ void oxl_owner_free(struct oxl_owner *o)
         if (!o)
                 return;
         int saved = errno;
-        /* The file goes first: while it exists, its byte is held. */
-        if (o->file_fd >= 0 && o->ino != 0)
+        /* The file goes first: while it exists, its byte is held; but one that stays tells of a dead owner from then on. */
+        if (o->file_fd >= 0 && o->ino != 0 && !o->stays)
                 OXL_IGNORE(remove_owner_file(o->root_fd, o->number, o->dev, o->ino), "the next sweep removes it");
         oxl_fd_done(&o->file_fd);
         oxl_fd_done(&o->fd); /* the kernel drops every lock with the description */
         free(o);
         errno = saved;
+}
+
+void oxl_owner_leave_file(struct oxl_owner *o)
+{
+        o->stays = true;
 }
 
 uint64_t oxl_owner_number(const struct oxl_owner *o)

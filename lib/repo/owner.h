@@ -28,6 +28,8 @@ struct oxl_owner;
 OXL_MUST_CHECK int oxl_owner_new(int root_fd, const char *command, struct oxl_owner **ret, struct oxl_error *err);
 /* Releases everything and removes owners/<id>. NULL is fine. */
 void oxl_owner_free(struct oxl_owner *o);
+/* From now on free leaves owners/<id>, so that everybody takes us for dead: an intent of ours has no outcome. */
+void oxl_owner_leave_file(struct oxl_owner *o);
 uint64_t oxl_owner_number(const struct oxl_owner *o);
 /* The descriptor of `locks`, for the journal's db lock. Borrowed. */
 int oxl_owner_fd(const struct oxl_owner *o);

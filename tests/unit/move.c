@@ -3,6 +3,7 @@
  * What rm, switch and restore --source do to files of the working tree when something is wrong: a blob whose only good copy is a file
  * that goes, a failure in the middle, a file that changes meanwhile, a list of changes that cannot be read any more.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -319,6 +320,35 @@ static bool untouched(struct f *f)
                place_has(f->place, "large");
 }
 
+static int count_interrupted(void *ctx, const struct oxl_interrupted *i, struct oxl_error *err)
+{
+        (void)err;
+        assert_true(i->intent > 0);
+        ++*(unsigned *)ctx;
+        return 0;
+}
+
+static unsigned owners_left(struct f *f)
+{
+        char *path = place_path(f->place, ".oxen-lite/owners");
+        DIR *dir = opendir(path);
+        unsigned n = 0;
+        assert_non_null(dir);
+        for (struct dirent *e; (e = readdir(dir));)
+                n += e->d_name[0] != '.';
+        closedir(dir);
+        free(path);
+        return n;
+}
+
+/* What status tells of it. */
+static unsigned interrupted(struct f *f)
+{
+        unsigned n = 0;
+        assert_int_equal(oxl_repo_interrupted(f->repo, count_interrupted, &n, NULL), 0);
+        return n;
+}
+
 /* Any rename, unlink or sync fails: nothing happened, or recovery does the rest; by the same object or another. Returns how often that
  * was. */
 static unsigned end_in_one_piece(void **state, const char *call, int (*verb)(struct f *f, uint64_t *ret_kept),
@@ -337,9 +367,13 @@ static unsigned end_in_one_piece(void **state, const char *call, int (*verb)(str
                 } else if (code == -OXL_E_OUTCOME_UNKNOWN) {
                         unknown++;
                         if (nth % 2 == 0 || oxl_repo_recover(f->repo, NULL, NULL) < 0) { /* poisoned */
-                                open_repo(f);
+                                open_repo(f); /* the one before is closed in order */
+                                assert_int_equal(interrupted(f), 1);
                                 assert_int_equal(oxl_repo_recover(f->repo, NULL, NULL), 0);
                         }
+                        open_repo(f);
+                        assert_int_equal(interrupted(f), 0);
+                        assert_int_equal(owners_left(f), 0);
                         assert_true(is_done(f));
                 } else {
                         assert_int_equal(code, 0);
@@ -476,6 +510,49 @@ static void a_file_that_comes_just_before_the_rename_stays(void **state)
         assert_int_equal(restored.files, 0);
         assert_true(file_is(f, "small", "the user's"));
         free(small);
+}
+
+static unsigned closes_left;
+
+/* After "small" was read for the last time of so many, something is appended to it. */
+static int close_then_grow(int fd)
+{
+        char link[64], path[4096];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t n = readlink(link, path, sizeof path - 1);
+        path[n > 0 ? n : 0] = '\0';
+        const char *base = strrchr(path, '/');
+        int k = oxl_sys_real.close(fd);
+        if (base && strcmp(base, "/small") == 0 && closes_left > 0 && --closes_left == 0)
+                place_text(meddling->place, "small", "small of topic, and more");
+        return k;
+}
+
+/* Whenever it comes: it is in the file, which stays, or was stored with it. */
+static void what_comes_to_a_file_after_it_was_read_is_not_lost(void **state)
+{
+        static const char more[] = "small of topic, and more";
+        const struct oxl_digest id = id_of(more, sizeof more - 1);
+        const char *const path = "small";
+        struct oxl_sys table = oxl_sys_real;
+        unsigned n = 0, stayed = 0;
+        for (closes_left = 0; closes_left == 0;) {
+                struct f *f = meddling = *state;
+                struct oxl_rm_result result;
+                place_text(f->place, "small", "small of topic");
+                closes_left = ++n;
+                table.close = close_then_grow;
+                oxl_sys = &table;
+                assert_int_equal(oxl_repo_rm(f->repo, &path, 1, NULL, &result, NULL), 0);
+                oxl_sys = &oxl_sys_real;
+                bool there = file_is(f, "small", more);
+                assert_int_equal(result.removed, !there);
+                assert_true(there || closes_left > 0 || read_blob(f, &id) == 0);
+                stayed += there;
+                teardown(state);
+                setup(state);
+        }
+        assert_true(stayed > 0);
 }
 
 /* --- recovery without its list ------------------------------------------------------------------------------------------------ */
@@ -630,6 +707,7 @@ int main(void)
                 TEST(a_file_that_is_changed_while_its_replacement_is_written_stays),
                 TEST(a_file_that_comes_while_another_is_written_in_its_place_stays),
                 TEST(a_file_that_comes_just_before_the_rename_stays),
+                TEST(what_comes_to_a_file_after_it_was_read_is_not_lost),
                 TEST(what_recovery_cannot_read_goes_on_from_a_new_index_and_back_from_an_old_one),
                 TEST(recovery_leaves_a_file_whose_blob_is_damaged_by_now),
                 TEST(recovery_leaves_files_alone_that_it_may_not_change),
