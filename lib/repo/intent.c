@@ -304,6 +304,8 @@ int oxl_gc_intent_print(const struct oxl_gc_intent *i, char **ret, struct oxl_er
         oxl_json_set_string(j, "verb", i->verb);
         oxl_json_set_string(j, "trash", i->trash);
         oxl_json_set_i64(j, "kept_since", i->kept_since_ns);
+        if (strcmp(i->verb, "gc-undo") == 0)
+                oxl_json_set_bool(j, "whole", i->whole);
         oxl_json_set(j, "packs", print_files(&i->packs));
         return oxl_json_print(j, ret, err);
 }
@@ -317,6 +319,7 @@ static int parse_gc(const struct oxl_json *j, struct oxl_gc_intent *ret, struct 
             !oxl_trash_id_ok(trash) || !oxl_json_get_u64(j, "kept_since", &since) || since > INT64_MAX)
                 return malformed(err, "the intent of a gc lacks members");
         ret->kept_since_ns = (int64_t)since;
+        ret->whole = oxl_json_get_bool(j, "whole", &ret->whole) && ret->whole;
         ret->verb = strdup(verb);
         ret->trash = strdup(trash);
         if (!ret->verb || !ret->trash)

@@ -254,10 +254,28 @@ static int run_new(struct oxl_repo *r, struct oxl_move *m, struct run **ret, str
         return k < 0 ? k : 0;
 }
 
+/* Without the working tree nobody reads what the index is going to name: it must be there, or the next commit would name nothing. */
+static int check_index(struct run *x, struct oxl_error *err)
+{
+        const struct oxl_edit *missing = NULL;
+        for (size_t i = 0; i < x->m->edits.n; i++) {
+                const struct oxl_edit *e = &x->m->edits.at[i];
+                if (e->new_.kind == OXL_ENTRY_NONE || oxl_state_equal(&e->old, &e->new_))
+                        continue;
+                int k = oxl_objects_exists(x->out.objects, OXL_KIND_BLOB, &e->new_.id, err);
+                if (k < 0)
+                        return k;
+                if (k > 0)
+                        oxl_repo_notice(x->repo, e->path, "cannot be staged: its content is missing in the store");
+                missing = k > 0 && !missing ? e : missing;
+        }
+        return missing ? OXL_FAIL_OBJECT(err, OBJECT_MISSING, missing->path, &missing->new_.id, NULL) : 0;
+}
+
 /* What would be lost, and the lists when they are long, are durable blobs. */
 static int keep(struct run *x, const struct oxl_edits *own, struct oxl_error *err)
 {
-        int k = x->m->worktree ? oxl_move_check_files(&x->out, x->m, err) : 0;
+        int k = x->m->worktree ? oxl_move_check_files(&x->out, x->m, err) : x->m->index ? check_index(x, err) : 0;
         if (k >= 0 && x->m->index) {
                 k = x->out.put ? 0 : oxl_put_begin(x->out.objects, &x->out.put, err);
                 if (k >= 0)

@@ -539,7 +539,9 @@ int oxl_trash_run(struct oxl_repo *r, const struct oxl_trash_run *run, char *ret
 int oxl_trash_back(struct oxl_repo *r, const char *id, const struct oxl_places *damaged, struct oxl_places *ret_in_way,
                    struct oxl_error *err)
 {
-        cleanup(oxl_gc_intent_done) struct oxl_gc_intent i = { .verb = strdup("gc-undo"), .trash = strdup(id) };
+        cleanup(oxl_gc_intent_done) struct oxl_gc_intent i = { .verb = strdup("gc-undo"),
+                                                               .trash = strdup(id),
+                                                               .whole = damaged->n == 0 };
         cleanup_error struct oxl_error why = OXL_ERROR_INIT, ignored = OXL_ERROR_INIT;
         int64_t intent = 0;
         if (!i.verb || !i.trash)
@@ -688,8 +690,9 @@ int oxl_horizon_hear(struct oxl_horizon *h, struct oxl_journal *j, const struct 
         k = oxl_gc_intent_parse(body, &i, err);
         if (k < 0)
                 return k;
-        if (strcmp(i.verb, "gc-undo") == 0)
-                return oxl_places_add(&h->undone, i.trash, err);
+        if (strcmp(i.verb, "gc-undo") ==
+            0) /* what stayed in trash is not there again; what was in the way is, by its name */
+                return i.whole ? oxl_places_add(&h->undone, i.trash, err) : 0;
         if (i.kept_since_ns > h->since_ns && !oxl_places_has(&h->undone, i.trash))
                 h->since_ns = i.kept_since_ns;
         return 0;

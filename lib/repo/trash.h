@@ -86,7 +86,7 @@ OXL_MUST_CHECK int oxl_trash_merged(struct oxl_repo *r, const char *id, struct o
 /* Hears the operations, newest first; of those that come later, and are older than since_ns, gc has not kept what they need. */
 struct oxl_horizon {
         int64_t since_ns;
-        struct oxl_places undone; /* ids of runs that were moved back */
+        struct oxl_places undone; /* ids of runs that were moved back whole */
 };
 #define OXL_HORIZON_INIT { 0, OXL_PLACES_INIT }
 void oxl_horizon_done(struct oxl_horizon *h);

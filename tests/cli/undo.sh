@@ -124,3 +124,20 @@ ox undo
 same "$(cat t)" mine "undo of a forced undo"
 rm t
 fsck_clean
+
+# What the index would name again must be there.
+ox config pack_threshold 0
+printf 'first of them' >lost
+ox add lost
+blob=$(find .oxen-lite/versions/files -name data -newer lost)
+printf 'second of them' >lost
+ox add lost
+rm -f "$blob"
+ox 3 undo
+err_has "'lost': cannot be staged: its content is missing in the store"
+err_has "[object-missing]"
+ox diff --staged
+printf 'first of them' >lost
+ox add lost
+ox undo
+fsck_clean

@@ -650,6 +650,24 @@ static void operations_older_than_the_horizon_cannot_be_undone_until_gc_is(void 
         assert_true(strcmp(undone.verb, "config") != 0 && strcmp(undone.verb, "gc-undo") != 0);
 }
 
+/* What stayed in trash is needed by operations from before: they are no roots of the next gc, and none is offered for undo. */
+static void an_undo_that_left_a_damaged_file_in_trash_moves_no_horizon(void **state)
+{
+        struct f *f = *state;
+        char loose[OXL_LOOSE_PATH_MAX], path[300];
+        struct oxl_gc_count back;
+        int undoable = 0;
+        make_garbage(f, loose);
+        struct oxl_gc_result result = gc(f);
+        snprintf(path, sizeof path, "trash/%s/%s", result.trash, loose);
+        flip(f, path, 1000);
+        assert_int_equal(oxl_gc_undo(f->repo, result.trash, NULL, NULL, &back, NULL), 0);
+        assert_int_equal(oxl_repo_operations(f->repo, 0, newest, &undoable, NULL), 0);
+        assert_int_equal(undoable, 0);
+        keep_days(f, "90");
+        gc(f);
+}
+
 /* --- trash and fsck -------------------------------------------------------------------------------------------------------------- */
 
 /* Moves the file into a run of its own, as a gc that was wrong would. */
@@ -1038,6 +1056,7 @@ int main(void)
                 TEST(an_interrupted_undo_leaves_a_damaged_file_where_it_is_too),
                 TEST(a_pack_mostly_dead_is_rewritten),
                 TEST(operations_older_than_the_horizon_cannot_be_undone_until_gc_is),
+                TEST(an_undo_that_left_a_damaged_file_in_trash_moves_no_horizon),
                 TEST(trash_that_is_needed_is_not_emptied_and_fsck_says_how_to_get_it_back),
                 TEST(a_damaged_namesake_is_no_reason_to_empty_trash),
                 TEST(a_pack_in_trash_whose_index_is_damaged_goes_only_when_all_that_is_needed_is_elsewhere),
