@@ -377,7 +377,7 @@ def main():
     if bad := [n for n in args.names if n not in known]:
         sys.exit(f"bench: no case {' '.join(bad)}; see ./run bench --list")
     names = args.names or list(known if args.scale else CASES)
-    enough_room(args.dir, (60 if args.peers else 20) << 30)
+    enough_room(args.dir, (100 if args.session and args.peers else 60 if args.peers else 20) << 30)
     where = os.path.join(args.dir, f"oxen-lite-bench.{os.getpid()}")
     os.makedirs(where + "/home")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: stopped"))  # and what was made is removed
