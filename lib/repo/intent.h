@@ -62,7 +62,7 @@ OXL_MUST_CHECK int oxl_restore_intent_parse(const char *body, struct oxl_restore
 struct oxl_gc_intent {
         char *verb, *trash; /* owned */
         int64_t kept_since_ns;
-        bool whole; /* gc-undo: no file stays in trash because it is damaged */
+        bool whole;                     /* gc-undo: no file stays in trash because it is damaged */
         struct oxl_commit_intent packs; /* of which only the files are used, each a pack */
 };
 #define OXL_GC_INTENT_INIT { 0 }

@@ -480,7 +480,6 @@ static bool switched(void)
 {
         bool head = committed_change();
         assert_true(file_is("work/b", "changed\n") || file_is("work/b", "b\n"));
-        /* not of the folder: one that cannot be removed stays, empty */
         assert_true(!head || (file_is("work/b", "changed\n") && access("work/sub/a", F_OK) < 0));
         return head;
 }
@@ -490,9 +489,10 @@ static bool not_switched(void)
         return !committed_change() && file_is("work/b", "b\n") && file_is("work/sub/a", "a\n");
 }
 
+/* Not of the folder: one that cannot be removed stays, empty. */
 static bool removed(void)
 {
-        return access("work/sub", F_OK) < 0;
+        return access("work/sub/a", F_OK) < 0;
 }
 
 static bool not_removed(void)
