@@ -35,7 +35,8 @@ REPAIR = """\
 Every I/O error of every pass is a finding `unreadable`, names the file and adds 8 to the exit code, also when another copy
 of the object was good, and with `--repair` also when it did not come again. It never leads to a repair or a deletion. Only these reads may
 fail unheard, because no verdict rests on them: how the path of the working tree is learned (`realpath` is asked next), where a
-loose blob has holes (it is read as it is), and the removal of the private copy of `journal.db` (tried again).
+loose blob has holes (it is read as it is), the removal of the private copy of `journal.db` (tried again), and the look for such copies
+that killed processes left in $TMPDIR (the next one looks again).
 
 ## Locks
 
