@@ -71,6 +71,7 @@ SESSION = (
 GROWTH = (("thousand", 1_000), ("tenthousand", 10_000), ("tiny", 100_000), ("million", 1_000_000))
 GROWTH_WHAT = ("commit", "status", "verify", "log", "one")
 KEEPING = ("verify", "status", "log", "show", "ls", "cat", "restore", "one")  # work on the store of the last commit
+COUNTED_FILES = 200_000  # with more, a run under strace takes minutes
 BARRIERS = ("fsync", "fdatasync", "syncfs", "sync", "msync")
 CALLS = BARRIERS + ("sync_file_range",)
 
@@ -122,18 +123,17 @@ class Bench:
 
     def settle(self, cwd):
         """The same start for everybody: nothing dirty, memory in hand, sources in the cache, or out of it."""
-        need = min(self.sets[cwd.name][1] + (512 << 20), 6 << 30)
+        prime = f"{tools.RAW} prime {min(self.sets[cwd.name][1] + (512 << 20), 6 << 30)}"
         self.sh("sync", cwd)
-        self.sh(f"{tools.RAW} prime {need}", cwd)
-        if self.cold:
-            if self.may_drop:
-                self.sh("sync; echo 3 > /proc/sys/vm/drop_caches", cwd)
-                # the programs themselves come from the cache, as they do when a service runs them
-                self.sh(f"{tools.OX} version; {tools.RAW} stat {self.where / 'home'}", cwd)
-            else:
-                self.sh(f"{tools.RAW} drop .; [ ! -e {self.repo} ] || {tools.RAW} drop {self.repo}", cwd)
+        if not self.cold:
+            self.sh(f"{prime}; {tools.RAW} read . ; {tools.RAW} stat .", cwd)
+        elif self.may_drop:
+            # what the cache gave back is what will be read into: primed after it. The programs themselves come from the
+            # cache, as they do when a service runs them
+            self.sh(f"echo 3 > /proc/sys/vm/drop_caches; {prime}", cwd)
+            self.sh(f"{tools.OX} version; {tools.RAW} stat {self.where / 'home'}", cwd)
         else:
-            self.sh(f"{tools.RAW} read . ; {tools.RAW} stat .", cwd)
+            self.sh(f"{prime}; {tools.RAW} drop .; [ ! -e {self.repo} ] || {tools.RAW} drop {self.repo}", cwd)
 
     def metered(self, command, cwd):
         out = self.where / "meter.json"
@@ -158,9 +158,9 @@ class Bench:
         self.to = self.where / f"to{self.n}"
         if "new" not in tool:
             return
-        if what in KEEPING and (cwd.name, name) in self.stores:
-            store = self.stores.pop((cwd.name, name))
-            if tool is tools.OURS:
+        if what in KEEPING and self.key(name, tool, cwd) in self.stores:
+            store = self.stores.pop(self.key(name, tool, cwd))
+            if self.is_ours(tool):
                 store.rename(cwd / ".oxen-lite")
             else:
                 self.repo = store
@@ -187,17 +187,25 @@ class Bench:
         for path in (self.repo, self.to, cwd / ".oxen-lite"):
             self.throw_away(path, cwd)
 
+    def is_ours(self, tool):
+        return tool is tools.OURS or tool.get("ours")
+
+    def key(self, name, tool, cwd):
+        """Whose store: what reads our files raw reads the store that we read."""
+        return cwd.name, "oxen-lite" if self.is_ours(tool) else name
+
     def keep(self, name, tool, cwd):
         """The store stays for the next run, out of the way of the others. One of an earlier commit goes."""
         store = self.repo
-        if tool is tools.OURS and (cwd / ".oxen-lite").exists():
+        if self.is_ours(tool) and (cwd / ".oxen-lite").exists():
             store = self.where / f"ours{self.n}"
             (cwd / ".oxen-lite").rename(store)
-        old, self.repo = self.stores.pop((cwd.name, name), None), self.where / "none"
+        key = self.key(name, tool, cwd)
+        old, self.repo = self.stores.pop(key, None), self.where / "none"
         if old:
             self.throw_away(old, cwd)
         if store.exists():
-            self.stores[(cwd.name, name)] = store
+            self.stores[key] = store
 
     def throw_away(self, path, cwd):
         """ext4 does not give out inodes that were freed minutes ago and searches around them, at several times the cost of
@@ -249,7 +257,7 @@ class Bench:
 
     def takes_part(self, name, tool, what, cwd):
         key = "commit" if what in ("append", "change") else what
-        if what in ("append", "change") and "new" not in tool:
+        if (what in ("append", "change") and "new" not in tool) or (tool.get("ours") and what != "verify"):
             return False
         if f"{what}-{cwd.name}" not in tool and key not in tool:
             return False
@@ -301,7 +309,8 @@ class Bench:
                 "date": datetime.date.today().isoformat(), "machine": machine(self.where), "tools": rows}
 
     def counted_calls(self, name, tool, what, cwd, runs):
-        if what not in ("commit", "one", "restore", "append", "change") or runs[0]["wall"] > ONE_ROUND_S or self.cold:
+        slow = runs[0]["wall"] > ONE_ROUND_S or (what != "one" and self.sets[cwd.name][0] > COUNTED_FILES)
+        if what not in ("commit", "one", "restore", "append", "change") or slow or self.cold:
             return None
         try:
             return self.once(name, tool, what, cwd, count=True)

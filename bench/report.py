@@ -5,7 +5,7 @@ import math
 import os
 from xml.sax.saxutils import escape
 
-LIMITS = ("raw", "cp + sync", "b3sum", "xxhsum")
+LIMITS = ("raw", "raw (store)", "cp + sync", "b3sum", "xxhsum")
 
 
 def write(out, name, result):
@@ -54,7 +54,7 @@ def table(results):
     return "\n".join(text)
 
 
-COLOURS = {"oxen-lite": "#c2410c", "raw": "#6b7280", "cp + sync": "#9ca3af", "b3sum": "#9ca3af", "xxhsum": "#9ca3af"}
+COLOURS = {"oxen-lite": "#c2410c", "raw": "#6b7280", "raw (store)": "#6b7280", "cp + sync": "#9ca3af", "b3sum": "#9ca3af", "xxhsum": "#9ca3af"}
 BAR, GAP, LEFT, WIDE = 15, 26, 130, 560
 
 

@@ -100,6 +100,12 @@ LIMITS = {
         "status": "{raw} stat .",
         "verify": "{raw} read .",
     },
+    "raw (store)": {  # the packs and blobs that fsck reads
+        "ours": True,
+        "new": OURS["new"],
+        "commit": OURS["commit"],
+        "verify": "{raw} read .oxen-lite/versions",
+    },
     "cp + sync": {
         "needs": "cp",
         "commit": "cp -r . {repo} && sync -f {repo}",

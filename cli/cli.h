@@ -280,6 +280,8 @@ char *errors_text(const struct cli *c, const struct oxl_error *err);
 void errors_note(struct cli *c, const char *path, const char *text);
 
 oxl_recovered_fn recovered_show;
+enum { KEPT_MAX = 20 }; /* kept files that a text names; JSON has all */
+struct oxl_json *kept_json(const struct oxl_kept *kept, size_t n);
 oxl_notice_fn notice_show;
 oxl_progress_fn progress_show;
 void progress_setup(struct cli *c, bool wanted);

@@ -15,20 +15,6 @@ static const char *when_text(int64_t time_ns, enum time_form form, char buf[TIME
         return time_text(form, seconds, zone, buf);
 }
 
-static struct oxl_json *kept_json(const struct oxl_operation_info *op)
-{
-        struct oxl_json *list = oxl_json_array();
-
-        for (size_t i = 0; i < op->n_kept; i++) {
-                struct oxl_json *o = oxl_json_object();
-                oxl_json_set_name(o, "path", op->kept[i].path, strlen(op->kept[i].path));
-                oxl_json_set_digest(o, "blob", &op->kept[i].id);
-                oxl_json_set_u64(o, "size", op->kept[i].size);
-                oxl_json_append(list, o);
-        }
-        return list;
-}
-
 static struct oxl_json *operation_json(const struct oxl_operation_info *op)
 {
         struct oxl_json *o = oxl_json_object();
@@ -42,11 +28,10 @@ static struct oxl_json *operation_json(const struct oxl_operation_info *op)
         oxl_json_set_string(o, "old", op->old_id);
         oxl_json_set_string(o, "new", op->new_id);
         oxl_json_set_bool(o, "undoable", op->undoable);
-        oxl_json_set(o, "kept", kept_json(op));
+        oxl_json_set_string(o, "state", op->state);
+        oxl_json_set(o, "kept", kept_json(op->kept, op->n_kept));
         return o;
 }
-
-enum { KEPT_MAX = 20 };
 
 static void out_kept(struct cli *c, const struct oxl_operation_info *op)
 {
@@ -60,6 +45,20 @@ static void out_kept(struct cli *c, const struct oxl_operation_info *op)
         }
         if (op->n_kept > KEPT_MAX)
                 out(c, "        and kept %zu more: oxen-lite --json op log\n", op->n_kept - KEPT_MAX);
+}
+
+/* How it ended, where that is not what everybody expects. */
+static void out_state(struct cli *c, const struct oxl_operation_info *op)
+{
+        bool ended = strcmp(op->state, "done") == 0 || strcmp(op->state, "rolled-forward") == 0;
+
+        if (strcmp(op->state, "staged") == 0)
+                out(c, "  [not ended yet: see oxen-lite status]");
+        else if (!ended)
+                out(c, "  [%s: it did not come to its end]", op->state);
+        else if (!op->undoable)
+                out(c, "  [cannot be undone]");
+        out(c, "\n");
 }
 
 static int show(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err)
@@ -80,7 +79,7 @@ static int show(void *ctx, const struct oxl_operation_info *op, struct oxl_error
                 out(c, "  (%s %.12s)", op->ref, op->new_id);
         else if (op->ref)
                 out(c, "  (%s)", op->ref);
-        out(c, "%s\n", op->undoable ? "" : "  [cannot be undone]");
+        out_state(c, op);
         out_kept(c, op);
         return cli_go_on(c, err);
 }

@@ -126,6 +126,20 @@ void notice_show(void *ctx, const char *path, const char *text)
         errors_note(ctx, path, text);
 }
 
+struct oxl_json *kept_json(const struct oxl_kept *kept, size_t n)
+{
+        struct oxl_json *list = oxl_json_array();
+
+        for (size_t i = 0; i < n; i++) {
+                struct oxl_json *o = oxl_json_object();
+                oxl_json_set_name(o, "path", kept[i].path, strlen(kept[i].path));
+                oxl_json_set_digest(o, "blob", &kept[i].id);
+                oxl_json_set_u64(o, "size", kept[i].size);
+                oxl_json_append(list, o);
+        }
+        return list;
+}
+
 /* The row of the document; the proof is JSON already. */
 static struct oxl_json *recovered_json(const struct oxl_recovered *r)
 {
@@ -137,9 +151,24 @@ static struct oxl_json *recovered_json(const struct oxl_recovered *r)
         oxl_json_set_string(row, "ref", r->ref);
         oxl_json_set_digest(row, "commit", &r->commit);
         oxl_json_set_string(row, "why", r->why);
+        oxl_json_set(row, "kept", kept_json(r->kept, r->n_kept));
         if (r->proof && oxl_json_parse(r->proof, strlen(r->proof), "proof", &proof, NULL) == 0)
                 oxl_json_set(row, "proof", proof);
         return row;
+}
+
+/* The process that replaced them may not have come to say it. */
+static void print_kept(const struct oxl_recovered *r)
+{
+        char id[OXL_DIGEST_TEXT_MAX];
+
+        for (size_t i = 0; i < r->n_kept && i < KEPT_MAX; i++) {
+                cleanup_free char *path = escape_name(r->kept[i].path, true, false);
+                oxl_digest_text(&r->kept[i].id, id);
+                (void)fprintf(stderr, "  kept: '%s' as it was: oxen-lite cat %s >FILE\n", path ? path : "", id);
+        }
+        if (r->n_kept > KEPT_MAX)
+                (void)fprintf(stderr, "  kept: %zu more: oxen-lite --json op log\n", r->n_kept - KEPT_MAX);
 }
 
 /* Said even with --quiet: something was decided about the user's data. */
@@ -164,6 +193,7 @@ void recovered_show(void *ctx, const struct oxl_recovered *r)
         (void)fprintf(stderr, "oxen-lite: recovered: an interrupted %s%s%s%s%s %s%s%s\n", r->verb, ref ? " on " : "",
                       ref ? ref : "", r->commit.algo ? ", " : "", digest_short(&r->commit, id), words,
                       r->why ? ": " : "", r->why ? r->why : "");
+        print_kept(r);
         if (!c->json)
                 return;
         if (!c->recovered)

@@ -221,10 +221,14 @@ const struct command commands[] = {
           "oxen-lite ls -r HEAD data" },
         { "op", cmd_op, COMMAND_REPO, 1, 1, op_options, "log [-n N]", "show what was done here, newest first",
           "Each row has a number, which oxen-lite undo takes. Below it: contents with changes that it kept, by the id that\n"
-          "oxen-lite cat takes, as long as gc.keep_days says.",
+          "oxen-lite cat takes, as long as gc.keep_days says. One that was aborted, or that recovery undid or set aside, is listed\n"
+          "only for what it kept of files that it may have replaced before that; undo passes it over.",
           "oxen-lite op log -n 10" },
         { "recover", cmd_recover, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, 0, NULL, "",
-          "finish or undo what was interrupted", "Every writing command does this first.", "oxen-lite recover" },
+          "finish or undo what was interrupted",
+          "Every writing command does this first. What the operation kept of changed files that it was to replace is named,\n"
+          "with the id that oxen-lite cat takes.",
+          "oxen-lite recover" },
         { "restore", cmd_restore, COMMAND_REPO | COMMAND_WRITES | COMMAND_COMMON, 0, -1, restore_options,
           "[--source REV] [--staged] [--force] [--to DIR] PATH...", "bring files back",
           "Files that were changed are not overwritten without --force. With --to, no PATH means everything, and a\n"

@@ -186,8 +186,9 @@ static void on_recovered(struct line *l)
         for (size_t i = 0; i < OUTCOMES; i++)
                 if (strcmp(outcome_names[i], outcome) == 0)
                         l->repository->facts.recoveries[i]++;
-        log_about(LOG_NOTE, &about, "an interrupted %s was ended: %s%s%s", text(l, "verb"), outcome,
-                  *text(l, "why") ? ": " : "", text(l, "why"));
+        log_about(LOG_NOTE, &about, "an interrupted %s was ended: %s%s%s%s", text(l, "verb"), outcome,
+                  *text(l, "why") ? ": " : "", text(l, "why"),
+                  number(l->json, "kept") > 0 ? "; what it kept of files: oxen-lite op log" : "");
 }
 
 static void on_temp(struct line *l)

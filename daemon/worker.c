@@ -207,6 +207,7 @@ static void on_recovered(void *ctx, const struct oxl_recovered *r)
         set_text(json, "verb", r->verb);
         set_text(json, "outcome", r->outcome);
         set_text(json, "why", r->why);
+        oxl_json_set_u64(json, "kept", r->n_kept);
         say(json);
 }
 

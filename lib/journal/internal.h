@@ -138,6 +138,9 @@ int64_t oxl_journal_now(void);
 
 /* --- events ----------------------------------------------------------------------------------------------------- */
 
+/* Of oxl_intent_state_text. @text may be NULL. */
+bool oxl_intent_state_parse(const char *text, enum oxl_intent_state *ret);
+
 /* Appends an event within a transaction; e->seq and e->time_ns are set here, e->intent too for an intent. */
 OXL_MUST_CHECK int oxl_event_append(struct oxl_journal *j, struct oxl_event *e, struct oxl_error *err);
 

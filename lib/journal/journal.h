@@ -74,7 +74,10 @@ struct oxl_operation {
         int64_t intent; /* 0: none */
         int64_t time_ns;
         const char *verb, *ref, *old_id, *new_id, *note; /* ref, old_id, new_id may be NULL */
+        enum oxl_intent_state state;                     /* when read: of its intent; DONE without one */
 };
+/* Aborted, rolled back, superseded: it did not come to its end. */
+bool oxl_intent_undone(enum oxl_intent_state state);
 
 /* Records an intent, durably, in one transaction; with @op its operation row rides along (id, intent and, when 0, time_ns are
  * set here). *ret_id is its number. LIMIT: @body is larger than 64 MiB. */
@@ -82,7 +85,8 @@ OXL_MUST_CHECK int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, cons
                                      const struct oxl_operation *op, int64_t *ret_id, struct oxl_error *err);
 
 /* Records the outcome of @intent (JOURNAL: there is none). Aborted, rolled back and superseded intents also lose their
- * operation row. */
+ * operation row, unless it names what may be the only copy of something that was replaced before that: their body has a member "local", or
+ * is superseded, no commit, and has edits of the index. */
 OXL_MUST_CHECK int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner,
                                        enum oxl_intent_state state, const char *proof, bool durable,
                                        struct oxl_error *err);
@@ -121,9 +125,12 @@ OXL_MUST_CHECK int oxl_journal_open_intents(struct oxl_journal *j, oxl_event_fn 
 OXL_MUST_CHECK int oxl_journal_events(struct oxl_journal *j, oxl_event_fn *fn, void *ctx, struct oxl_error *err);
 
 typedef int oxl_operation_fn(void *ctx, const struct oxl_operation *op, struct oxl_error *err);
-/* Newest first, at most @max (0: all). */
+/* Newest first, at most @max (0: all): what happened, or may yet. */
 OXL_MUST_CHECK int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
                                           struct oxl_error *err);
+/* Those, too, that are undone (oxl_intent_undone) and kept something: of these nothing but what they kept counts. */
+OXL_MUST_CHECK int oxl_journal_operations_all(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
+                                              struct oxl_error *err);
 
 /* When a canonical file was verified last, and what came of it. Strings borrowed. */
 struct oxl_ledger_row {

@@ -53,20 +53,25 @@ static void chain_next(const struct oxl_journal *j, const struct oxl_event *e, c
         memcpy(ret, d.bytes, OXL_JOURNAL_CHAIN_BYTES);
 }
 
+bool oxl_intent_state_parse(const char *text, enum oxl_intent_state *ret)
+{
+        for (int i = OXL_INTENT_STAGED; text && i <= OXL_INTENT_SUPERSEDED; i++)
+                if (strcmp(text, oxl_intent_state_text((enum oxl_intent_state)i)) == 0) {
+                        *ret = (enum oxl_intent_state)i;
+                        return true;
+                }
+        return false;
+}
+
 static bool read_kind(sqlite3_stmt *s, struct oxl_event *e)
 {
-        const char *kind = oxl_stmt_text(s, 1), *state = oxl_stmt_text(s, 5);
-        if (!kind || !state)
+        const char *kind = oxl_stmt_text(s, 1);
+        if (!kind || !oxl_intent_state_parse(oxl_stmt_text(s, 5), &e->state))
                 return false;
         e->outcome = strcmp(kind, "outcome") == 0;
         if (!e->outcome && strcmp(kind, "intent") != 0)
                 return false;
-        for (int i = OXL_INTENT_STAGED; i <= OXL_INTENT_SUPERSEDED; i++) {
-                e->state = (enum oxl_intent_state)i;
-                if (strcmp(state, oxl_intent_state_text(e->state)) == 0)
-                        return e->outcome == (e->state != OXL_INTENT_STAGED);
-        }
-        return false;
+        return e->outcome == (e->state != OXL_INTENT_STAGED);
 }
 
 static bool read_numbers(sqlite3_stmt *s, struct oxl_event *e)

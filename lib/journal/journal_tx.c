@@ -2,6 +2,8 @@
 /* Intents, outcomes, operations: one transaction per call. */
 #include <string.h>
 
+#include <oxenlite/json.h>
+
 #include "journal/internal.h"
 
 enum { BATCH_ROWS = 256 };
@@ -50,11 +52,35 @@ int oxl_journal_stage(struct oxl_journal *j, uint64_t owner, const char *verb, c
         return 0;
 }
 
-/* The verb of @intent, to be freed. */
-static int find_intent(struct oxl_journal *j, int64_t intent, char **ret_verb, struct oxl_error *err)
+static void json_done(struct oxl_json **j)
+{
+        oxl_json_free(*j);
+}
+
+static bool has_edits(const struct oxl_json *index)
+{
+        const char *hex = oxl_json_get_string(index, "edits");
+        return (hex && hex[0]) || oxl_json_size(oxl_json_get(index, "edits")) > 0;
+}
+
+/* Does it name contents that it took away, though it is undone: of files ("local"), or, when it may have come to the index, what was
+ * staged? Lists of a commit may have gone with its temps. What cannot be read may name some. */
+static bool keeps(const char *verb, const char *body, enum oxl_intent_state state)
+{
+        cleanup(json_done) struct oxl_json *j = NULL;
+        const bool index = state == OXL_INTENT_SUPERSEDED && strcmp(verb, "commit") != 0;
+        if (!oxl_intent_undone(state) || (!index && !strstr(body, "\"local\""))) /* nearly all of them */
+                return false;
+        return oxl_json_parse(body, strlen(body), "intent", &j, NULL) < 0 || oxl_json_get(j, "local") ||
+               (index && has_edits(oxl_json_get(j, "index")));
+}
+
+/* The verb of @intent, to be freed, and whether its operation stays when it ends as @state because of what it kept. */
+static int find_intent(struct oxl_journal *j, int64_t intent, enum oxl_intent_state state, char **ret_verb,
+                       bool *ret_keeps, struct oxl_error *err)
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
-        int r = oxl_stmt_new(j, "SELECT verb, kind FROM event WHERE seq = ?", &s, err);
+        int r = oxl_stmt_new(j, "SELECT verb, kind, body FROM event WHERE seq = ?", &s, err);
         if (r == 0)
                 r = oxl_stmt_bind_int(j, s, 1, intent, err);
         if (r == 0)
@@ -63,16 +89,17 @@ static int find_intent(struct oxl_journal *j, int64_t intent, char **ret_verb, s
                 return r;
         if (r == 0)
                 return OXL_FAIL_WHY(err, JOURNAL, j->path, "there is no such intent");
-        const char *verb = oxl_stmt_text(s, 0), *kind = oxl_stmt_text(s, 1);
-        if (!verb || !kind)
+        const char *verb = oxl_stmt_text(s, 0), *kind = oxl_stmt_text(s, 1), *body = oxl_stmt_text(s, 2);
+        if (!verb || !kind || !body)
                 return oxl_journal_malformed(j, "an event is malformed", err);
         if (strcmp(kind, "intent") != 0)
                 return OXL_FAIL_WHY(err, JOURNAL, j->path, "there is no such intent");
+        *ret_keeps = keeps(verb, body, state);
         *ret_verb = strdup(verb);
         return *ret_verb ? 0 : OXL_FAIL_PLAIN(err, NOMEM);
 }
 
-/* What did not happen is not in the operation log. */
+/* What did not happen, and kept nothing, is not in the operation log. */
 static int delete_operation(struct oxl_journal *j, int64_t intent, struct oxl_error *err)
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
@@ -82,7 +109,7 @@ static int delete_operation(struct oxl_journal *j, int64_t intent, struct oxl_er
         return r < 0 ? r : oxl_stmt_run(j, s, err);
 }
 
-static bool undone(enum oxl_intent_state state)
+bool oxl_intent_undone(enum oxl_intent_state state)
 {
         return state == OXL_INTENT_ABORTED || state == OXL_INTENT_ROLLED_BACK || state == OXL_INTENT_SUPERSEDED;
 }
@@ -92,10 +119,11 @@ int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner, e
 {
         cleanup_free char *verb = NULL;
         cleanup(oxl_txn_done) struct oxl_txn t = OXL_TXN_INIT;
+        bool kept = false;
         OXL_ASSERT(state > OXL_INTENT_STAGED && state <= OXL_INTENT_SUPERSEDED);
         int r = oxl_txn_begin(&t, j, durable ? OXL_TXN_DURABLE : OXL_TXN_LAZY, err);
         if (r == 0)
-                r = find_intent(j, intent, &verb, err);
+                r = find_intent(j, intent, state, &verb, &kept, err);
         if (r < 0)
                 return r;
         struct oxl_event e = {
@@ -107,7 +135,7 @@ int oxl_journal_outcome(struct oxl_journal *j, int64_t intent, uint64_t owner, e
                 .state = state,
         };
         r = oxl_event_append(j, &e, err);
-        if (r == 0 && undone(state))
+        if (r == 0 && oxl_intent_undone(state) && !kept)
                 r = delete_operation(j, intent, err);
         if (r == 0)
                 r = oxl_txn_commit(&t, err);
@@ -136,6 +164,7 @@ struct operations {
         struct oxl_operation row[BATCH_ROWS];
         char *text[BATCH_ROWS]; /* the strings of each row, one after the other */
         size_t n;
+        bool all; /* the undone, too */
 };
 
 static void operations_clear(struct operations *ops)
@@ -151,10 +180,17 @@ static void operations_free(struct operations **ops)
         free(*ops);
 }
 
-/* Columns: id, intent, time, verb, ref, old, new, note. */
-static bool well_formed(sqlite3_stmt *s)
+#define STATE "(SELECT state FROM event WHERE event.intent = operation.intent ORDER BY seq DESC LIMIT 1)"
+#define COLUMNS "id, intent, time, verb, ref, old, new, note, " STATE " AS ended"
+#define UNDONE "('aborted', 'rolled-back', 'superseded')"
+
+/* Columns as in COLUMNS. */
+static bool well_formed(sqlite3_stmt *s, enum oxl_intent_state *ret_state)
 {
         int intent = sqlite3_column_type(s, 1);
+        *ret_state = OXL_INTENT_DONE; /* without an intent */
+        if (sqlite3_column_type(s, 8) != SQLITE_NULL && !oxl_intent_state_parse(oxl_stmt_text(s, 8), ret_state))
+                return false;
         if (sqlite3_column_type(s, 0) != SQLITE_INTEGER || sqlite3_column_type(s, 2) != SQLITE_INTEGER)
                 return false;
         if (intent != SQLITE_INTEGER && intent != SQLITE_NULL)
@@ -171,12 +207,14 @@ static bool well_formed(sqlite3_stmt *s)
 
 static int add_operation(struct oxl_journal *j, sqlite3_stmt *s, struct operations *ops, struct oxl_error *err)
 {
-        if (!well_formed(s))
+        enum oxl_intent_state state;
+        if (!well_formed(s, &state))
                 return oxl_journal_malformed(j, "an operation is malformed", err);
         struct oxl_operation op = {
                 .id = sqlite3_column_int64(s, 0),
                 .intent = sqlite3_column_int64(s, 1), /* NULL reads as 0 */
                 .time_ns = sqlite3_column_int64(s, 2),
+                .state = state,
         };
         const char **const fields[] = { &op.verb, &op.ref, &op.old_id, &op.new_id, &op.note };
         size_t size = 1;
@@ -205,8 +243,10 @@ static int collect_operations(struct oxl_journal *j, int64_t before, size_t max,
 {
         cleanup_stmt sqlite3_stmt *s = NULL;
         int r = oxl_stmt_new(j,
-                             "SELECT id, intent, time, verb, ref, old, new, note FROM operation WHERE id < ? "
-                             "ORDER BY id DESC LIMIT ?",
+                             ops->all ? "SELECT " COLUMNS " FROM operation WHERE id < ? ORDER BY id DESC LIMIT ?"
+                                      : "SELECT " COLUMNS
+                                        " FROM operation WHERE id < ? AND (ended IS NULL OR ended "
+                                        "NOT IN " UNDONE ") ORDER BY id DESC LIMIT ?",
                              &s, err);
         if (r == 0)
                 r = oxl_stmt_bind_int(j, s, 1, before, err);
@@ -232,12 +272,14 @@ static int read_operations(struct oxl_journal *j, int64_t before, size_t max, st
         return r < 0 ? r : oxl_txn_commit(&t, err);
 }
 
-int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx, struct oxl_error *err)
+static int each_operation(struct oxl_journal *j, bool all, uint64_t max, oxl_operation_fn *fn, void *ctx,
+                          struct oxl_error *err)
 {
         cleanup(operations_free) struct operations *ops = calloc(1, sizeof *ops);
         int64_t before = INT64_MAX;
         if (!ops)
                 return OXL_FAIL_PLAIN(err, NOMEM);
+        ops->all = all;
         for (uint64_t left = max ? max : UINT64_MAX; left > 0;) {
                 size_t want = left < BATCH_ROWS ? (size_t)left : BATCH_ROWS;
                 int r = read_operations(j, before, want, ops, err);
@@ -256,4 +298,15 @@ int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn
                 operations_clear(ops);
         }
         return 0;
+}
+
+int oxl_journal_operations(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx, struct oxl_error *err)
+{
+        return each_operation(j, false, max, fn, ctx, err);
+}
+
+int oxl_journal_operations_all(struct oxl_journal *j, uint64_t max, oxl_operation_fn *fn, void *ctx,
+                               struct oxl_error *err)
+{
+        return each_operation(j, true, max, fn, ctx, err);
 }

@@ -71,6 +71,7 @@ void oxl_checkout_done(struct oxl_checkout *c)
         c->put = NULL;
         oxl_destination_done(&c->dest);
         oxl_error_done(&c->damage);
+        oxl_buf_done(&c->told);
         oxl_freep(&c->swept);
 }
 
@@ -87,20 +88,51 @@ static int begin_put(struct oxl_checkout *c, struct oxl_error *err)
         return k;
 }
 
+struct told { /* its path and a NUL follow */
+        const char *what, *why;
+        struct oxl_digest id;
+};
+
+static int tell_later(struct oxl_checkout *c, const char *path, const struct told *t, struct oxl_error *err)
+{
+        int k = oxl_buf_append(&c->told, t, sizeof *t, err);
+        return k < 0 ? k : oxl_buf_append(&c->told, path, strlen(path) + 1, err);
+}
+
+void oxl_checkout_tell_kept(struct oxl_checkout *c)
+{
+        char text[160 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
+        struct told t;
+        for (size_t at = 0; at < c->told.len;) {
+                const char *path = (const char *)c->told.data + at + sizeof t;
+                memcpy(&t, c->told.data + at, sizeof t);
+                oxl_digest_text(&t.id, id);
+                snprintf(text, sizeof text, "%s; %s as blob: oxen-lite cat %s >FILE", t.what, t.why, id);
+                oxl_repo_notice(c->repo, path, text);
+                at += sizeof t + strlen(path) + 1;
+        }
+}
+
+void oxl_checkout_tell_aborted(struct oxl_checkout *c)
+{
+        if (c->told.len > 0)
+                oxl_repo_notice(c->repo, NULL, "no file was overwritten or removed; what was kept stays kept");
+}
+
 /* @why: what is said about it. */
 static int store(struct oxl_checkout *c, const char *path, const char *what, const char *why,
                  struct oxl_state *ret_kept, struct oxl_error *err)
 {
         struct oxl_index_entry kept;
-        char text[160 + OXL_DIGEST_TEXT_MAX], id[OXL_DIGEST_TEXT_MAX];
         int k = begin_put(c, err);
         if (k >= 0)
                 k = oxl_destination_store(&c->dest, c->put, path, &kept, err);
         if (k < 0)
                 return k;
-        oxl_digest_text(&kept.id, id);
-        snprintf(text, sizeof text, "%s; %s as blob: oxen-lite cat %s >FILE", what, why, id);
-        oxl_repo_notice(c->repo, path, text);
+        const struct told t = { what, why, kept.id };
+        k = tell_later(c, path, &t, err);
+        if (k < 0)
+                return k;
         c->kept++;
         *ret_kept = oxl_state_of(&kept);
         return 0;

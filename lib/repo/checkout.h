@@ -60,6 +60,7 @@ struct oxl_checkout {
         uint64_t part_bytes;   /* of the file that is being written, for progress */
         uint64_t files, bytes; /* written */
         uint64_t kept;         /* blobs stored of files that are replaced */
+        struct oxl_buf told;   /* what oxl_checkout_tell_kept says: struct told of checkout.c, each with its path */
         uint64_t secured;      /* files of which the blob was verified */
         uint64_t secured_bytes;
         bool changed;            /* a file of the destination was written or removed */
@@ -87,7 +88,7 @@ void oxl_checkout_drop_batch(struct oxl_checkout *c);
 OXL_MUST_CHECK int oxl_checkout_leave(struct oxl_checkout *c, const char *path, int k, struct oxl_error *why,
                                       struct oxl_error *err);
 
-/* Stores the file @path that is about to go, and says by notice under which name it can be had again; @what happened to
+/* Stores the file @path that is about to go; oxl_checkout_tell_kept says under which name it can be had again, and @what happened to
  * it: "overwritten". *ret_kept: what was stored, for the intent. Durable after oxl_checkout_keep_end. */
 OXL_MUST_CHECK int oxl_checkout_keep(struct oxl_checkout *c, const char *path, const char *what,
                                      struct oxl_state *ret_kept, struct oxl_error *err);
@@ -101,6 +102,10 @@ OXL_MUST_CHECK int oxl_checkout_verify(struct oxl_checkout *c, const struct oxl_
 /* 0: the blob can be read and is good; 1: missing or damaged. FILE_*: not known. */
 OXL_MUST_CHECK int oxl_checkout_blob_good(struct oxl_checkout *c, const struct oxl_digest *id, struct oxl_error *err);
 OXL_MUST_CHECK int oxl_checkout_keep_end(struct oxl_checkout *c, struct oxl_error *err);
+/* Says by a notice for each what was stored. Once it is durable and the intent that names it is: what is refused before that is not kept. */
+void oxl_checkout_tell_kept(struct oxl_checkout *c);
+/* The operation was aborted after that: says that the files are as they were. */
+void oxl_checkout_tell_aborted(struct oxl_checkout *c);
 
 /* Before @path is removed: 0 it is still what @st says, or gone; 1: it stays, and that was said. FILE_STAT, DIR_OPEN. */
 OXL_MUST_CHECK int oxl_checkout_unchanged(struct oxl_checkout *c, const char *path, const struct stat *st,

@@ -305,6 +305,28 @@ static int root_kept(struct oxl_marks *m, const char *body, struct oxl_error *er
         return k < 0 ? k : 0;
 }
 
+/* What it took out of the index, perhaps: staged content that no commit has. Of a superseded move. */
+static int root_replaced(struct oxl_marks *m, const char *body, struct oxl_error *err)
+{
+        cleanup(oxl_move_done) struct oxl_move mv = OXL_MOVE_INIT;
+        int k = oxl_move_parse(body, m->repo->format.blob_algo, &mv, err);
+        if (k == 0)
+                k = oxl_edits_read(&mv.edits, m->objects, m->repo->format.blob_algo, &mv.record, err);
+        for (size_t i = 0; k >= 0 && i < mv.record.n_blobs; i++)
+                k = mark_blob(m, &mv.record.blobs[i], err);
+        for (size_t i = 0; k >= 0 && i < mv.edits.n; i++)
+                k = mark_state(m, &mv.edits.at[i].old, err);
+        return k < 0 ? k : 0;
+}
+
+/* What did not come to its end is never taken back, and what it was to do may not be there; but what it kept can be the only copy of
+ * what it replaced before it ended. */
+static int root_undone(struct oxl_marks *m, enum oxl_intent_state state, const char *body, struct oxl_error *err)
+{
+        int k = state == OXL_INTENT_SUPERSEDED ? root_replaced(m, body, err) : 0;
+        return k < 0 ? k : root_kept(m, body, err);
+}
+
 static int root_body(struct oxl_marks *m, const char *body, struct oxl_error *err)
 {
         cleanup(oxl_move_done) struct oxl_move mv = OXL_MOVE_INIT;
@@ -327,7 +349,9 @@ static int root_operation(void *ctx, const struct oxl_operation *op, struct oxl_
         if (op->intent == 0 || op->time_ns < l->since_ns)
                 return 0;
         int k = oxl_journal_intent_body(l->journal, op->intent, &body, err);
-        return k < 0 || !body ? k : root_body(l->m, body, err);
+        if (k < 0 || !body)
+                return k;
+        return oxl_intent_undone(op->state) ? root_undone(l->m, op->state, body, err) : root_body(l->m, body, err);
 }
 
 static int root_commit_intent(struct oxl_marks *m, const char *body, struct oxl_error *err)
@@ -441,5 +465,5 @@ int oxl_marks_log(struct oxl_marks *m, struct oxl_journal *j, int64_t since_ns, 
                 k = each_folder(m, OXL_QUARANTINE, root_run, err);
         if (k >= 0)
                 k = oxl_journal_open_intents(j, root_intent, m, err); /* verifies the chain, too */
-        return k < 0 ? k : oxl_journal_operations(j, 0, root_operation, &l, err);
+        return k < 0 ? k : oxl_journal_operations_all(j, 0, root_operation, &l, err);
 }

@@ -352,6 +352,7 @@ static int end_badly(struct run *x, const char *verb, struct oxl_error *why, str
         if (!has_begun(x) && oxl_journal_outcome(x->repo->journal, x->intent, oxl_owner_number(x->repo->owner),
                                                  OXL_INTENT_ABORTED, OUTCOME, true, &second) == 0) {
                 int code = (int)why->code;
+                oxl_checkout_tell_aborted(&x->out);
                 oxl_error_move(err, why);
                 return -code;
         }
@@ -369,6 +370,9 @@ static int run_steps(struct run *x, const struct oxl_edits *own, const struct ox
         if ((k = keep(x, own, err)) < 0 ||      /* refuse, or make safe what is there */
             (k = record_intent(x, w, err)) < 0) /* STAGED: the decision */
                 return k;
+        if (w->told)
+                oxl_repo_notices(x->repo, w->told);
+        oxl_checkout_tell_kept(&x->out);
         const atomic_bool *cancel = x->repo->options.cancel;
         x->repo->options.cancel = NULL; /* from here to the end */
         k = act(x, &why);
@@ -439,8 +443,8 @@ static int end_recovered(struct oxl_repo *r, const struct oxl_event *event, cons
                 .why = why,
                 .proof = OUTCOME,
         };
-        if (k >= 0 && r->options.recovered)
-                r->options.recovered(r->options.ctx, &said);
+        if (k >= 0)
+                oxl_kept_recovered(r, event->body, &said);
         return k;
 }
 

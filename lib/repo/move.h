@@ -11,7 +11,8 @@
  * The intent says what shall be, not which temps hold it, so recovery does every step again, each of which accepts the old
  * state and the new one and leaves anything else alone: files of the working tree with a notice; HEAD, ref or an index of
  * another tree end it as superseded.
- * What a crash leaves: the working tree partly old, partly new, each file whole; temps that carry our owner number.
+ * What a crash leaves: the working tree partly old, partly new, each file whole; temps that carry our owner number. What was stored
+ * of files with changes is a root of gc however recovery ends it (kept.c; test: cli/kept-undone).
  */
 #ifndef OXL_REPO_MOVE_H
 #define OXL_REPO_MOVE_H
@@ -49,6 +50,7 @@ struct oxl_move_words {
         const char *verb, *note;
         const char *op_ref;               /* NULL: the ref of the move */
         struct oxl_digest op_old, op_new; /* with op_ref */
+        const struct oxl_buf *told;       /* said once the intent is there: oxl_notice_later; may be NULL */
 };
 OXL_MUST_CHECK int oxl_move_run(struct oxl_repo *r, struct oxl_move *m, const struct oxl_edits *own,
                                 const struct oxl_move_words *words, struct oxl_move_result *ret, struct oxl_error *err);
@@ -76,6 +78,12 @@ OXL_MUST_CHECK int oxl_paths_note(const char *const *paths, size_t n, char **ret
 OXL_MUST_CHECK int oxl_kept_parse(const char *body, enum oxl_algo blob_algo, struct oxl_edits_record *ret,
                                   struct oxl_error *err);
 bool oxl_kept_any(const struct oxl_edits_record *r);
+/* The files that it names as they were before: *ret, an array of struct oxl_kept, which points into @local. A list that is damaged is
+ * said by a notice, of @what, and empty. JOURNAL_DAMAGED, NOMEM, CANCELLED. */
+OXL_MUST_CHECK int oxl_kept_list(struct oxl_repo *r, const char *body, const char *what, struct oxl_edits *local,
+                                 struct oxl_buf *ret, struct oxl_error *err);
+/* Says that recovery ended the intent of @body, as @what, with what it kept. */
+void oxl_kept_recovered(struct oxl_repo *r, const char *body, const struct oxl_recovered *what);
 
 /* The text of HEAD: "refs/heads/x" or an id, malloc'd; NULL when the file is missing. */
 OXL_MUST_CHECK int oxl_head_text(struct oxl_repo *r, char **ret, struct oxl_error *err);

@@ -378,6 +378,21 @@ void oxl_repo_notice(const struct oxl_repo *r, const char *path, const char *tex
                 r->options.notice(r->options.ctx, path, text);
 }
 
+int oxl_notice_later(struct oxl_buf *list, const char *path, const char *text, struct oxl_error *err)
+{
+        int k = oxl_buf_append(list, path, strlen(path) + 1, err);
+        return k < 0 ? k : oxl_buf_append(list, text, strlen(text) + 1, err);
+}
+
+void oxl_repo_notices(const struct oxl_repo *r, const struct oxl_buf *list)
+{
+        for (size_t at = 0; at < list->len;) {
+                const char *path = (const char *)list->data + at, *text = path + strlen(path) + 1;
+                oxl_repo_notice(r, path, text);
+                at += strlen(path) + strlen(text) + 2;
+        }
+}
+
 void oxl_repo_progress(const struct oxl_repo *r, const char *phase, uint64_t files, uint64_t files_total,
                        uint64_t bytes, uint64_t bytes_total)
 {

@@ -35,44 +35,6 @@ static int parse_operation(struct oxl_repo *r, struct oxl_journal *j, int64_t in
         return oxl_move_parse(*ret_body, r->format.blob_algo, ret, err);
 }
 
-static int add_kept(struct oxl_buf *list, const struct oxl_edits *local, struct oxl_error *err)
-{
-        int k = 0;
-        for (size_t i = 0; k >= 0 && i < local->n; i++) {
-                const struct oxl_edit *e = &local->at[i];
-                const struct oxl_kept file = { e->path, e->old.size, e->old.id };
-                k = e->old.kind == OXL_ENTRY_NONE ? 0 : oxl_buf_append(list, &file, sizeof file, err);
-        }
-        return k;
-}
-
-/* What it kept: an array of struct oxl_kept, which points into @local. A damaged list is no reason not to show the others. */
-static int read_kept(struct reading *rd, int64_t id, const char *body, struct oxl_edits *local, struct oxl_buf *ret,
-                     struct oxl_error *err)
-{
-        enum oxl_algo algo = rd->repo->format.blob_algo;
-        cleanup_error struct oxl_error why = OXL_ERROR_INIT;
-        cleanup(oxl_edits_record_done) struct oxl_edits_record record = OXL_EDITS_RECORD_INIT;
-        struct oxl_objects *objects = NULL;
-        char text[96];
-        int k = oxl_kept_parse(body, algo, &record, err);
-        if (k >= 0 && oxl_kept_any(&record))
-                k = oxl_repo_objects(rd->repo, &objects, err);
-        if (k < 0 || !objects)
-                return k;
-        k = oxl_edits_read(local, objects, algo, &record, &why);
-        if (k == -OXL_E_NOMEM || k == -OXL_E_CANCELLED) {
-                oxl_error_move(err, &why);
-                return k;
-        }
-        if (k < 0) {
-                snprintf(text, sizeof text, "what operation %lld kept cannot be listed: run oxen-lite fsck",
-                         (long long)id);
-                oxl_repo_notice(rd->repo, why.path[0], text);
-        }
-        return k < 0 ? 0 : add_kept(ret, local, err);
-}
-
 static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
 {
         struct reading *rd = ctx;
@@ -82,10 +44,12 @@ static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_
         cleanup_buf struct oxl_buf kept = OXL_BUF_INIT;
         int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err), listed = 0;
         const bool behind = op->time_ns < rd->horizon.since_ns;
+        char what[48];
+        snprintf(what, sizeof what, "operation %lld", (long long)op->id);
         if (k >= 0)
                 k = parse_operation(rd->repo, rd->journal, op->intent, &m, &body, err);
         if (k >= 0 && body && !behind)
-                listed = read_kept(rd, op->id, body, &local, &kept, err);
+                listed = oxl_kept_list(rd->repo, body, what, &local, &kept, err);
         if (k < 0 || listed < 0)
                 return k < 0 ? k : listed;
         const struct oxl_operation_info info = {
@@ -96,7 +60,8 @@ static int show_operation(void *ctx, const struct oxl_operation *op, struct oxl_
                 .ref = op->ref,
                 .old_id = op->old_id,
                 .new_id = op->new_id,
-                .undoable = k == 0 && !behind,
+                .state = oxl_intent_state_text(op->state),
+                .undoable = k == 0 && !behind && !oxl_intent_undone(op->state),
                 .kept = (const struct oxl_kept *)(const void *)kept.data,
                 .n_kept = kept.len / sizeof(struct oxl_kept),
         };
@@ -115,7 +80,7 @@ static int read_operations(struct reading *rd, uint64_t max, struct oxl_error *e
 {
         int k = oxl_journal_open_intents(rd->journal, ignore_intent, NULL, err); /* verifies the chain */
         if (k >= 0)
-                k = oxl_journal_operations(rd->journal, max, show_operation, rd, err);
+                k = oxl_journal_operations_all(rd->journal, max, show_operation, rd, err);
         return k < 0 ? k : 0;
 }
 
@@ -143,6 +108,7 @@ struct undo {
         char verb[16], note[256];
         struct oxl_horizon horizon;
         bool behind; /* gc has not kept what it needs */
+        bool undone; /* it did not come to its end */
         struct oxl_move m;
         struct oxl_edits own;
 };
@@ -167,8 +133,10 @@ static int find_operation(void *ctx, const struct oxl_operation *op, struct oxl_
         int k = oxl_horizon_hear(&u->horizon, u->repo->journal, op, err);
         if (k < 0)
                 return k;
-        if (u->wanted != 0 ? op->id != u->wanted : !moves_names(op->verb))
+        const bool undone = oxl_intent_undone(op->state);
+        if (u->wanted != 0 ? op->id != u->wanted : undone || !moves_names(op->verb))
                 return 0;
+        u->undone = undone;
         u->behind = op->time_ns < u->horizon.since_ns;
         u->id = op->id;
         u->intent = op->intent;
@@ -189,11 +157,13 @@ static int find(struct undo *u, struct oxl_error *err)
         char wanted[32];
         cleanup_free char *body = NULL;
         snprintf(wanted, sizeof wanted, "%lld", (long long)u->wanted);
-        int k = oxl_journal_operations(u->repo->journal, 0, find_operation, u, err);
+        int k = oxl_journal_operations_all(u->repo->journal, 0, find_operation, u, err);
         if (k < 0)
                 return k;
         if (u->id == 0)
                 return OXL_FAIL_PATH(err, OPERATION_NOT_FOUND, u->wanted ? wanted : "undo");
+        if (u->undone)
+                return refuse(u, "it did not come to its end; see what it kept in oxen-lite op log", err);
         if (u->behind)
                 return refuse(u, "gc has put aside what it needs, as gc.keep_days says; see gc --undo", err);
         k = parse_operation(u->repo, u->repo->journal, u->intent, &u->m, &body, err);

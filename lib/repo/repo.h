@@ -84,6 +84,9 @@ OXL_MUST_CHECK int oxl_repo_recover_locked(struct oxl_repo *r, uint64_t *ret_cou
 
 /* Callbacks of the options, when set. */
 void oxl_repo_notice(const struct oxl_repo *r, const char *path, const char *text);
+/* For what is not true yet: adds a notice to @list, to be said when it is. @path is not NULL. */
+OXL_MUST_CHECK int oxl_notice_later(struct oxl_buf *list, const char *path, const char *text, struct oxl_error *err);
+void oxl_repo_notices(const struct oxl_repo *r, const struct oxl_buf *list);
 void oxl_repo_progress(const struct oxl_repo *r, const char *phase, uint64_t files, uint64_t files_total,
                        uint64_t bytes, uint64_t bytes_total);
 bool oxl_repo_cancelled(const struct oxl_repo *r);

@@ -282,6 +282,8 @@ static int end_badly(struct restore *rs, int64_t intent, int k)
         oxl_checkout_drop_batch(&rs->out);
         if (rs->alone)
                 return k;
+        if (!rs->out.changed)
+                oxl_checkout_tell_aborted(&rs->out);
         OXL_IGNORE(oxl_journal_outcome(rs->repo->journal, intent, oxl_owner_number(rs->repo->owner), state, OUTCOME,
                                        true, &ignored),
                    "the intent stays open then, and recovery finishes it");
@@ -302,6 +304,7 @@ static int restore_locked(struct restore *rs, const char *const *paths, size_t n
                 return 0;
         if ((k = rs->alone || OXL_MUTANT(RESTORE_WITHOUT_INTENT) ? 0 : record_intent(rs, &intent, err)) < 0)
                 return k;
+        oxl_checkout_tell_kept(&rs->out);
         k = write_all(rs, err);
         if (k < 0)
                 return end_badly(rs, intent, k);
@@ -360,8 +363,8 @@ static int end_recovered(struct restore *rs, const struct oxl_event *event, enum
                                       .commit = rs->spec.source,
                                       .why = why,
                                       .proof = OUTCOME };
-        if (k >= 0 && rs->repo->options.recovered)
-                rs->repo->options.recovered(rs->repo->options.ctx, &said);
+        if (k >= 0)
+                oxl_kept_recovered(rs->repo, event->body, &said);
         return k;
 }
 

@@ -31,6 +31,7 @@ struct switching {
         struct oxl_edits own;                 /* edits that the two trees do not tell */
         struct oxl_move m;
         uint64_t dropped;
+        struct oxl_buf told; /* what is so once it is decided */
         struct oxl_error refused;
 };
 
@@ -40,6 +41,7 @@ static void switching_done(struct switching *s)
         oxl_edits_done(&s->staged);
         oxl_edits_done(&s->own);
         oxl_move_done(&s->m);
+        oxl_buf_done(&s->told);
         oxl_error_done(&s->refused);
 }
 
@@ -98,10 +100,11 @@ static int to_commit(struct switching *s, const char *name, struct oxl_error *er
         if (k < 0)
                 return k;
         oxl_digest_text(&s->to, text);
-        oxl_repo_notice(s->repo, name,
-                        "is no branch: HEAD is now this commit, and new commits are on no branch "
-                        "(oxen-lite switch -c NAME makes one)");
-        return set_head(s, "", text, err);
+        k = oxl_notice_later(&s->told, name,
+                             "is no branch: HEAD is now this commit, and new commits are on no branch "
+                             "(oxen-lite switch -c NAME makes one)",
+                             err);
+        return k < 0 ? k : set_head(s, "", text, err);
 }
 
 static int find_to(struct switching *s, const char *name, struct oxl_error *err)
@@ -186,7 +189,9 @@ static int drop_staged(struct switching *s, const struct oxl_edit *staged, const
         if (staged->new_.kind != OXL_ENTRY_NONE) {
                 oxl_digest_text(&staged->new_.id, id);
                 snprintf(text, sizeof text, "no longer staged; what was staged is kept as blob %s", id);
-                oxl_repo_notice(s->repo, staged->path, text);
+                int k = oxl_notice_later(&s->told, staged->path, text, err);
+                if (k < 0)
+                        return k;
                 s->dropped++;
         }
         return oxl_edits_add(&s->own, staged->path, staged->path_len, &staged->new_, new_, err);
@@ -258,6 +263,7 @@ static int run(struct switching *s, struct oxl_switch_result *ret, struct oxl_er
                                      : s->m.head_new,
                 .op_old = detached ? s->from : s->to,
                 .op_new = s->to,
+                .told = &s->told,
         };
         if (asprintf(&note, "%s -> %s", short_name(s->m.head_old), short_name(s->m.head_new)) < 0)
                 return OXL_FAIL_PLAIN(err, NOMEM);

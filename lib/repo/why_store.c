@@ -298,6 +298,7 @@ struct operation {
         int64_t id, intent;
         char verb[32];
         bool names; /* its own row names the commit */
+        enum oxl_intent_state state;
 };
 
 struct reading {
@@ -317,12 +318,13 @@ static bool is_text(const struct oxl_why *w, const char *text)
 static int keep_operation(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
 {
         struct reading *rd = ctx;
-        struct operation o = { .id = op->id, .intent = op->intent };
+        struct operation o = { .id = op->id, .intent = op->intent, .state = op->state };
         int k = oxl_horizon_hear(&rd->horizon, rd->journal, op, err);
         if (k < 0 || op->time_ns < rd->horizon.since_ns)
                 return k < 0 ? k : 0; /* gc has not kept what it needs, nor its lists */
         snprintf(o.verb, sizeof o.verb, "%s", op->verb);
-        o.names = !rd->w->path && (is_text(rd->w, op->old_id) || is_text(rd->w, op->new_id));
+        o.names = !rd->w->path && !oxl_intent_undone(op->state) &&
+                  (is_text(rd->w, op->old_id) || is_text(rd->w, op->new_id));
         return oxl_buf_append(&rd->operations, &o, sizeof o, err);
 }
 
@@ -334,27 +336,53 @@ static bool edit_matches(const struct oxl_why *w, const struct oxl_edit *e)
                                             (e->new_.kind != OXL_ENTRY_NONE && oxl_digest_equal(&e->new_.id, &w->id)));
 }
 
-/* Does the intent of this @body need it: by name, or in its list of edits? 1 yes; 0 no. */
+/* The list of edits @record, or what lies in it; with @only_old what was there before. 1 yes; 0 no. */
+static int record_needs(struct oxl_why *w, const struct oxl_edits_record *record, bool only_old, struct oxl_error *err)
+{
+        cleanup(oxl_edits_done) struct oxl_edits edits = OXL_EDITS_INIT;
+        for (size_t i = 0; !w->path && i < record->n_blobs; i++)
+                if (oxl_digest_equal(&record->blobs[i], &w->id))
+                        return 1;
+        int k = oxl_edits_read(&edits, w->objects, w->repo->format.blob_algo, record, err);
+        for (size_t i = 0; k >= 0 && i < edits.n; i++) {
+                if (only_old)
+                        edits.at[i].new_.kind = OXL_ENTRY_NONE;
+                if (edit_matches(w, &edits.at[i]))
+                        return 1;
+        }
+        return k < 0 ? k : 0;
+}
+
+/* Is it among what the intent of this @body kept? 1 yes; 0 no. */
+static int kept_needs(struct oxl_why *w, const char *body, struct oxl_error *err)
+{
+        cleanup(oxl_edits_record_done) struct oxl_edits_record kept = OXL_EDITS_RECORD_INIT;
+        int k = oxl_kept_parse(body, w->repo->format.blob_algo, &kept, err);
+        return k < 0 ? k : record_needs(w, &kept, false, err);
+}
+
+/* Does the intent of this @body need it: by name, in its list of edits, or in what it kept? 1 yes; 0 no. */
 static int body_needs(struct oxl_why *w, const char *body, struct oxl_error *err)
 {
         char id[OXL_DIGEST_TEXT_MAX];
         cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
-        cleanup(oxl_edits_record_done) struct oxl_edits_record kept = OXL_EDITS_RECORD_INIT;
-        const enum oxl_algo algo = w->repo->format.blob_algo;
         oxl_digest_text(&w->id, id);
         if (!w->path && strstr(body, id))
                 return 1;
-        int k = oxl_move_parse(body, algo, &m, err);
+        int k = oxl_move_parse(body, w->repo->format.blob_algo, &m, err);
         if (k >= 0)
-                k = oxl_edits_read(&m.edits, w->objects, algo, &m.record, err);
+                k = record_needs(w, &m.record, false, err);
+        return k != 0 ? k : kept_needs(w, body, err); /* of a restore, too */
+}
+
+/* The same of one that did not come to its end: as gc sees it, see mark.c. */
+static int undone_needs(struct oxl_why *w, enum oxl_intent_state state, const char *body, struct oxl_error *err)
+{
+        cleanup(oxl_move_done) struct oxl_move m = OXL_MOVE_INIT;
+        int k = state == OXL_INTENT_SUPERSEDED ? oxl_move_parse(body, w->repo->format.blob_algo, &m, err) : 0;
         if (k >= 0)
-                k = oxl_kept_parse(body, algo, &kept, err); /* of a restore, too */
-        if (k >= 0)
-                k = oxl_edits_read(&m.edits, w->objects, algo, &kept, err);
-        for (size_t i = 0; k >= 0 && i < m.edits.n; i++)
-                if (edit_matches(w, &m.edits.at[i]))
-                        return 1;
-        return k;
+                k = record_needs(w, &m.record, true, err);
+        return k != 0 ? k : kept_needs(w, body, err);
 }
 
 static int tell_numbered(struct oxl_why *w, enum oxl_why_kind kind, int64_t number, const char *verb,
@@ -379,7 +407,8 @@ static int ask_operation(struct reading *rd, const struct operation *o, struct o
         if (k == 0 && o->intent)
                 k = oxl_journal_intent_body(rd->journal, o->intent, &body, &why);
         if (k == 0 && body)
-                k = body_needs(rd->w, body, &why);
+                k = oxl_intent_undone(o->state) ? undone_needs(rd->w, o->state, body, &why)
+                                                : body_needs(rd->w, body, &why);
         if (k < 0)
                 return oxl_why_damage(rd->w, &why, err);
         return k > 0 ? tell_numbered(rd->w, OXL_WHY_OPERATION, o->id, o->verb, err) : 0;
@@ -390,7 +419,7 @@ static int read_journal(struct reading *rd, struct oxl_error *err)
         cleanup_error struct oxl_error why = OXL_ERROR_INIT;
         int k = oxl_journal_open_intents(rd->journal, ask_intent, rd, &why);
         if (k >= 0)
-                k = oxl_journal_operations(rd->journal, 0, keep_operation, rd, &why);
+                k = oxl_journal_operations_all(rd->journal, 0, keep_operation, rd, &why);
         if (k < 0)
                 return oxl_why_damage(rd->w, &why, err);
         const size_t n = rd->operations.len / sizeof(struct operation);

@@ -112,11 +112,16 @@ static struct oxl_journal *make(struct fixture *f)
         return must_open(f);
 }
 
-static int64_t stage(struct oxl_journal *j, const char *body, const struct oxl_operation *op)
+static int64_t stage_as(struct oxl_journal *j, const char *verb, const char *body, const struct oxl_operation *op)
 {
         int64_t id = 0;
-        assert_int_equal(oxl_journal_stage(j, OWNER, "commit", body, op, &id, NULL), 0);
+        assert_int_equal(oxl_journal_stage(j, OWNER, verb, body, op, &id, NULL), 0);
         return id;
+}
+
+static int64_t stage(struct oxl_journal *j, const char *body, const struct oxl_operation *op)
+{
+        return stage_as(j, "commit", body, op);
 }
 
 static void end(struct oxl_journal *j, int64_t intent, enum oxl_intent_state state)
@@ -374,6 +379,44 @@ static void what_did_not_happen_leaves_the_operation_log(void **state)
                 assert_int_equal(oxl_journal_operations(j, 0, log_operation, &l, NULL), 0);
                 assert_int_equal(l.n, want);
         }
+        oxl_journal_close(j);
+}
+
+static int log_state(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
+{
+        struct log *l = ctx;
+        (void)err;
+        l->verbs[l->n++] = "sdafbx"[op->state];
+        return 0;
+}
+
+/* Their rows are for what they kept: only who asks for them sees them, and they are not counted otherwise. */
+static void what_did_not_happen_and_kept_something_stays_for_those_who_ask(void **state)
+{
+        static const char *const bodies[] = {
+                "{\"local\":{\"edits\":\"00\"}}",     "{\"path\":\"local\"}",         "{\"index\":{\"edits\":\"00\"}}",
+                "{\"index\":{\"edits\":[\"blob\"]}}", "{\"index\":{\"edits\":\"\"}}",
+        };
+        struct fixture *f = *state;
+        struct oxl_journal *j = make(f);
+        struct oxl_operation op = { .verb = "restore", .note = "" }, other = { .verb = "config", .note = "" };
+        assert_int_equal(oxl_journal_operation(j, &other, false, NULL), 0);
+        stage(j, bodies[0], &op);
+        for (int s = OXL_INTENT_DONE; s <= OXL_INTENT_SUPERSEDED; s++)
+                for (size_t i = 0; i < OXL_ARRAY_LEN(bodies); i++)
+                        end(j, stage_as(j, "restore", bodies[i], &op), (enum oxl_intent_state)s);
+        end(j, stage(j, bodies[2], &op), OXL_INTENT_SUPERSEDED); /* of a commit: its lists may be gone */
+        oxl_journal_close(j);
+        j = must_open(f);
+        struct log all = { { 0 }, 0, 0 }, some = { { 0 }, 0, 0 }, few = { { 0 }, 0, 0 }, newest = { { 0 }, 0, 0 };
+        assert_int_equal(oxl_journal_operations_all(j, 0, log_state, &all, NULL), 0);
+        assert_string_equal(all.verbs, "xxxbfffffadddddsd");
+        assert_int_equal(oxl_journal_operations(j, 0, log_state, &some, NULL), 0);
+        assert_string_equal(some.verbs, "fffffdddddsd");
+        assert_int_equal(oxl_journal_operations_all(j, 3, log_state, &few, NULL), 0);
+        assert_string_equal(few.verbs, "xxx");
+        assert_int_equal(oxl_journal_operations(j, 1, log_state, &newest, NULL), 0);
+        assert_string_equal(newest.verbs, "f");
         oxl_journal_close(j);
 }
 
@@ -1306,6 +1349,7 @@ int main(void)
                 TEST(operations_keep_all_their_fields),
                 TEST(operations_come_newest_first),
                 TEST(what_did_not_happen_leaves_the_operation_log),
+                TEST(what_did_not_happen_and_kept_something_stays_for_those_who_ask),
                 TEST(many_events_come_in_order),
                 TEST(a_body_has_a_limit),
                 TEST(an_intent_costs_one_sync),

@@ -567,8 +567,9 @@ static int rename_or_die(int fromfd, const char *from, int tofd, const char *to,
 }
 
 /* By a process that is killed before its rename number @n, from 0. False: it came to the end. */
-static bool killed_switch(struct f *f, unsigned n)
+static bool killed_forced_switch(struct f *f, unsigned n, bool force)
 {
+        const struct oxl_switch_options options = { .force = force };
         static struct oxl_sys table;
         int status;
         pid_t pid = fork();
@@ -581,11 +582,16 @@ static bool killed_switch(struct f *f, unsigned n)
                 renames_left = n;
                 oxl_sys = &table;
                 if (oxl_repo_open(f->place, NULL, &r, NULL) == 0)
-                        (void)!oxl_repo_switch(r, "main", NULL, &result, NULL);
+                        (void)!oxl_repo_switch(r, "main", &options, &result, NULL);
                 _exit(1);
         }
         assert_int_equal(waitpid(pid, &status, 0), pid);
         return WIFSIGNALED(status);
+}
+
+static bool killed_switch(struct f *f, unsigned n)
+{
+        return killed_forced_switch(f, n, false);
 }
 
 static int pending(struct f *f)
@@ -645,6 +651,213 @@ static void recovery_leaves_a_file_whose_blob_is_damaged_by_now(void **state)
                 setup(state);
         }
         assert_true(left > 0);
+}
+
+/* --- what was kept ------------------------------------------------------------------------------------------------------------ */
+
+struct naming {
+        struct oxl_digest id;
+        const char *state; /* of the newest operation that kept it; "": none did */
+        int64_t number;
+        bool undoable;
+};
+
+static int names(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err)
+{
+        static char text[32];
+        struct naming *x = ctx;
+        (void)err;
+        for (size_t i = 0; i < op->n_kept; i++) {
+                if (!oxl_digest_equal(&op->kept[i].id, &x->id))
+                        continue;
+                snprintf(text, sizeof text, "%s", op->state);
+                x->state = text;
+                x->number = op->id;
+                x->undoable = op->undoable;
+                return 1;
+        }
+        return 0;
+}
+
+static struct naming named_in_log(struct f *f, const struct oxl_digest *id)
+{
+        struct naming x = { .id = *id, .state = "" };
+        open_repo(f);
+        assert_int_equal(oxl_repo_operations(f->repo, 0, names, &x, NULL), 0);
+        return x;
+}
+
+/* What gc does in a hundred days, and emptying trash, leave it. */
+static void outlives_gc(struct f *f, const struct oxl_digest *id)
+{
+        struct oxl_gc_result collected;
+        char command[512];
+        snprintf(command, sizeof command,
+                 "cd %s/.oxen-lite && find versions -type f -exec touch -d '100 days ago' {} +", f->place);
+        assert_int_equal(system(command), 0);
+        open_repo(f);
+        assert_int_equal(oxl_gc_run(f->repo, NULL, NULL, NULL, &collected, NULL), 0);
+        snprintf(command, sizeof command, "cd %s/.oxen-lite && chmod -R u+w trash && rm -rf trash", f->place);
+        assert_int_equal(system(command), 0);
+        assert_int_equal(read_blob(f, id), 0);
+}
+
+/* Killed before each rename; then HEAD names a third branch, as when the process ran on another machine and others went on here. */
+static void what_a_switch_kept_that_recovery_set_aside_is_the_only_copy_and_stays(void **state)
+{
+        const struct oxl_digest mine = id_of("mine", 4);
+        unsigned only = 0;
+        for (unsigned n = 0;; n++) {
+                struct f *f = *state;
+                struct oxl_undo_result undone;
+                size_t size;
+                assert_int_equal(go(f, "third", true), 0);
+                char *third = place_read(f->place, ".oxen-lite/HEAD", &size);
+                assert_int_equal(go(f, "topic", false), 0);
+                place_text(f->place, "small", "mine");
+                if (!killed_forced_switch(f, n, true)) {
+                        free(third);
+                        break;
+                }
+                place_write(f->place, ".oxen-lite/HEAD", third, size);
+                free(third);
+                if (pending(f) == 1 && !file_is(f, "small", "mine")) {
+                        const struct naming x = named_in_log(f, &mine);
+                        assert_string_equal(x.state, "superseded");
+                        assert_false(x.undoable);
+                        assert_int_equal(oxl_repo_undo(f->repo, x.number, NULL, &undone, NULL), -OXL_E_UNDO_REFUSED);
+                        outlives_gc(f, &mine);
+                        only++;
+                }
+                teardown(state);
+                setup(state);
+        }
+        assert_true(only > 1);
+}
+
+static int rename_index_then_die(int fromfd, const char *from, int tofd, const char *to, unsigned flags)
+{
+        int k = oxl_sys_real.renameat2(fromfd, from, tofd, to, flags);
+        if (strncmp(to, "index", 5) == 0)
+                (void)raise(SIGKILL);
+        return k;
+}
+
+/* Staged by a process that died before it could say so in the log: nothing but the index names it. */
+static void stage_unlogged(struct f *f, const char *path)
+{
+        static struct oxl_sys table;
+        int status;
+        pid_t pid = fork();
+        assert_true(pid >= 0);
+        if (pid == 0) {
+                struct oxl_repo *r;
+                struct oxl_add_result result;
+                table = oxl_sys_real;
+                table.renameat2 = rename_index_then_die;
+                oxl_sys = &table;
+                if (oxl_repo_open(f->place, NULL, &r, NULL) == 0)
+                        (void)!oxl_repo_add(r, &path, 1, NULL, &result, NULL);
+                _exit(1);
+        }
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status));
+}
+
+static void what_was_staged_stays_when_recovery_sets_aside_what_took_it_away(void **state)
+{
+        const struct oxl_digest mine = id_of("mine", 4);
+        unsigned set_aside = 0;
+        for (unsigned n = 0;; n++) {
+                struct f *f = *state;
+                size_t size;
+                assert_int_equal(go(f, "third", true), 0);
+                char *third = place_read(f->place, ".oxen-lite/HEAD", &size);
+                assert_int_equal(go(f, "topic", false), 0);
+                place_text(f->place, "small", "mine");
+                stage_unlogged(f, "small");
+                place_text(f->place, "small", "small of topic");
+                if (!killed_forced_switch(f, n, true)) {
+                        free(third);
+                        break;
+                }
+                place_write(f->place, ".oxen-lite/HEAD", third, size);
+                free(third);
+                if (pending(f) == 1) {
+                        outlives_gc(f, &mine);
+                        set_aside++;
+                }
+                teardown(state);
+                setup(state);
+        }
+        assert_true(set_aside > 1);
+}
+
+static unsigned told;
+
+static void listen(void *ctx, const char *path, const char *text)
+{
+        (void)ctx, (void)path;
+        told += strstr(text, "oxen-lite cat ") != NULL;
+}
+
+/* Each call of this kind fails once: who is told that content is kept finds it, in the log and behind gc. */
+static void kept_is_said_when(void **state, const char *call, unsigned *ret_told, unsigned *ret_untold)
+{
+        const struct oxl_switch_options force = { .force = true };
+        const struct oxl_repo_options options = { .wait_ms = -1, .notice = listen };
+        const struct oxl_digest mine = id_of("mine", 4);
+        bool fired = true;
+        *ret_told = *ret_untold = 0;
+        for (unsigned nth = 1; fired; nth++) {
+                struct f *f = *state;
+                struct oxl_switch_result result;
+                place_text(f->place, "small", "mine");
+                oxl_repo_close(f->repo);
+                assert_int_equal(oxl_repo_open(f->place, &options, &f->repo, NULL), 0);
+                told = 0;
+                fault_install(&(struct fault_plan){ .only = call, .nth = nth, .os = EIO });
+                int k = oxl_repo_switch(f->repo, "main", &force, &result, NULL);
+                fired = fault_remove();
+                const struct naming x = named_in_log(f, &mine);
+                assert_int_equal(told > 0, x.state[0] != 0);
+                if (told > 0)
+                        outlives_gc(f, &mine);
+                else
+                        assert_true(k < 0 && file_is(f, "small", "mine"));
+                *(told ? ret_told : ret_untold) += k < 0;
+                teardown(state);
+                setup(state);
+        }
+}
+
+static void nothing_is_said_to_be_kept_before_it_is(void **state)
+{
+        unsigned yes, no;
+        kept_is_said_when(state, "fsync", &yes, &no);
+        assert_true(yes > 0 && no > 0);
+        kept_is_said_when(state, "renameat2", &yes, &no);
+        assert_true(yes > 0 && no > 0);
+}
+
+/* Something stands in the way of another file: what would have been kept is not, and nobody says so. */
+static void a_refused_switch_says_nothing_of_kept_content(void **state)
+{
+        struct f *f = *state;
+        const struct oxl_switch_options force = { .force = true };
+        const struct oxl_repo_options options = { .wait_ms = -1, .notice = listen };
+        struct oxl_switch_result result;
+        char *third = place_path(f->place, "third");
+        assert_true(unlink(third) == 0 && mkdir(third, 0755) == 0);
+        place_text(f->place, "third/file", "in the way");
+        place_text(f->place, "small", "mine");
+        oxl_repo_close(f->repo);
+        assert_int_equal(oxl_repo_open(f->place, &options, &f->repo, NULL), 0);
+        told = 0;
+        assert_int_equal(oxl_repo_switch(f->repo, "main", &force, &result, NULL), -OXL_E_PATH_IN_WAY);
+        assert_int_equal(told, 0);
+        assert_true(file_is(f, "small", "mine"));
+        free(third);
 }
 
 static bool is_of_user(const char *name)
@@ -711,6 +924,10 @@ int main(void)
                 TEST(what_recovery_cannot_read_goes_on_from_a_new_index_and_back_from_an_old_one),
                 TEST(recovery_leaves_a_file_whose_blob_is_damaged_by_now),
                 TEST(recovery_leaves_files_alone_that_it_may_not_change),
+                TEST(what_a_switch_kept_that_recovery_set_aside_is_the_only_copy_and_stays),
+                TEST(what_was_staged_stays_when_recovery_sets_aside_what_took_it_away),
+                TEST(nothing_is_said_to_be_kept_before_it_is),
+                TEST(a_refused_switch_says_nothing_of_kept_content),
         };
         return cmocka_run_group_tests(tests, NULL, NULL);
 }

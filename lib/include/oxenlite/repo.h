@@ -33,15 +33,23 @@ OXL_BEGIN_DECLS
 
 struct oxl_repo;
 
+struct oxl_kept { /* a file as it was before it was overwritten or removed */
+        const char *path;
+        uint64_t size;
+        struct oxl_digest id; /* of the blob: oxl_repo_cat_blob */
+};
+
 /* What recovery decided about one interrupted operation. Strings borrowed. */
 struct oxl_recovered {
         int64_t intent;
-        const char *verb;         /* "commit", "restore" */
-        const char *outcome;      /* "rolled-forward", "rolled-back", "superseded" */
-        const char *ref;          /* may be NULL */
-        struct oxl_digest commit; /* the commit concerned, or NONE */
-        const char *why;          /* one sentence for people */
-        const char *proof;        /* JSON text: FORMAT section 7.2 */
+        const char *verb;            /* "commit", "restore" */
+        const char *outcome;         /* "rolled-forward", "rolled-back", "superseded" */
+        const char *ref;             /* may be NULL */
+        struct oxl_digest commit;    /* the commit concerned, or NONE */
+        const char *why;             /* one sentence for people */
+        const char *proof;           /* JSON text: FORMAT section 7.2 */
+        const struct oxl_kept *kept; /* files with changes that it was to replace, and perhaps did */
+        size_t n_kept;
 };
 typedef void oxl_recovered_fn(void *ctx, const struct oxl_recovered *r);
 

@@ -111,17 +111,14 @@ OXL_API OXL_MUST_CHECK int oxl_repo_differences_staged(struct oxl_repo *r, const
                                                        void *ctx, struct oxl_error *err);
 
 /* --- operation log, undo --- */
-struct oxl_kept { /* a file as it was before it was overwritten or removed */
-        const char *path;
-        uint64_t size;
-        struct oxl_digest id; /* of the blob: oxl_repo_cat_blob */
-};
 struct oxl_operation_info { /* borrowed for the call */
         int64_t id, time_ns;
         const char *verb, *note;
         const char *ref, *old_id, *new_id; /* may be NULL */
-        bool undoable;                     /* it moved HEAD, a ref or the index, and says how */
-        const struct oxl_kept *kept;       /* contents with changes that it kept, as long as gc does */
+        const char *state;           /* "done", "rolled-forward" (by recovery), "staged" (not ended yet), or one of: */
+                                     /* "aborted", "rolled-back", "superseded": only what it kept counts */
+        bool undoable;               /* it moved HEAD, a ref or the index, and says how */
+        const struct oxl_kept *kept; /* contents with changes that it kept, as long as gc does */
         size_t n_kept;
 };
 typedef int oxl_operation_info_fn(void *ctx, const struct oxl_operation_info *op, struct oxl_error *err);
@@ -139,7 +136,7 @@ struct oxl_undo_result {
 };
 /* Takes operation @id (0: the newest that moved one of these) back: HEAD, refs and index as before it; for rm and switch the working
  * tree too, with the changes that it kept. PATH_MODIFIED, PATH_IN_WAY: as oxl_repo_switch. OPERATION_NOT_FOUND, UNDO_REFUSED (what it moved has moved since, or it moved
- * nothing), JOURNAL_DAMAGED. An undo is an operation: undoing it does again what was undone. */
+ * nothing, or it did not come to its end), JOURNAL_DAMAGED. An undo is an operation: undoing it does again what was undone. */
 OXL_API OXL_MUST_CHECK int oxl_repo_undo(struct oxl_repo *r, int64_t id, const struct oxl_undo_options *options,
                                          struct oxl_undo_result *ret, struct oxl_error *err);
 
