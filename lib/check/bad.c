@@ -106,7 +106,9 @@ static int look_in_trash(const struct oxl_trashed *t, const struct oxl_bad *b, s
                          size_t size, struct oxl_error *err)
 {
         const struct oxl_trashed_run *run = NULL;
-        int r = b->problem == OXL_P_SIZE_WRONG ? 0 : oxl_trashed_find(t, (enum oxl_kind)b->kind, &b->id, &run, err);
+        int r = b->problem == OXL_P_SIZE_WRONG || b->id.algo == OXL_ALGO_NONE
+                        ? 0
+                        : oxl_trashed_find(t, (enum oxl_kind)b->kind, &b->id, &run, err);
         if (!run)
                 return r;
         snprintf(remedy, size, "oxen-lite gc --undo %s", run->id);

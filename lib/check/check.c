@@ -23,9 +23,11 @@ static void check_done(struct oxl_check *c)
         free(c->root);
         free(c->packs);
         free(c->intents);
+        oxl_journal_close(c->journal);
         free(c->said);
         oxl_buf_done(&c->unread[0]);
         oxl_buf_done(&c->unread[1]);
+        oxl_held_done(&c->held);
         free(c->units.at);
         oxl_ledger_done(&c->ledger);
         pthread_mutex_destroy(&c->pace.mutex);
@@ -57,6 +59,7 @@ static int open_root(struct oxl_check *c, const char *start, struct oxl_error *e
         if (!c->options.trust && st.st_uid != geteuid())
                 return OXL_FAIL_PATH(err, REPO_UNTRUSTED, c->root);
         c->uid = st.st_uid;
+        c->dev = st.st_dev;
         return 0;
 }
 
@@ -83,11 +86,12 @@ static const struct {
         const char *phase;
         pass_fn *run;
 } passes[] = {
-        { "format", oxl_check_format },   { "refs", oxl_check_refs },
-        { "config", oxl_check_config },   { "index", oxl_check_index },
-        { "journal", oxl_check_journal }, { "packs and blobs", oxl_check_content },
-        { "lookup", oxl_check_lookup },   { "commits", oxl_check_graph },
-        { "staged", oxl_check_staged },   { "leftovers", oxl_check_leftovers },
+        { "format", oxl_check_format },       { "refs", oxl_check_refs },
+        { "config", oxl_check_config },       { "index", oxl_check_index },
+        { "journal", oxl_check_journal },     { "packs and blobs", oxl_check_content },
+        { "lookup", oxl_check_lookup },       { "commits", oxl_check_graph },
+        { "staged", oxl_check_staged },       { "operations", oxl_check_operations },
+        { "leftovers", oxl_check_leftovers },
 };
 
 /* A part of the check needs to know what there is, and of which kind. */

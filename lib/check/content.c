@@ -2,6 +2,9 @@
 /*
  * The pass over packs and loose blobs: lists them, lets select.c decide, has them read by one or more threads, and tells
  * of each in the order of reading, whatever finishes first. So the findings do not depend on the number of threads.
+ * Where a rotating disk chooses the order of reading, a check holds what it finds until all is read, and hands it over in the
+ * order of names (held.c), so that two disks with the same files give the same report. A pass of scrub, which may last for
+ * days, tells at once: its order is that of ages, and depends on what was read before, anyway.
  *
  * A file that was begun is read to its end: the time limit is looked at between files, and at least one file is read
  * that need not be, so that a series of limited runs always gets on.
@@ -42,6 +45,13 @@ void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret
                 oxl_loose_path(&id, ret);
         else
                 oxl_pack_path(&id, ret);
+}
+
+int oxl_unit_compare(const struct oxl_unit *x, const struct oxl_unit *y)
+{
+        if (x->loose != y->loose)
+                return x->loose ? 1 : -1;
+        return memcmp(x->id, y->id, sizeof x->id);
 }
 
 bool oxl_unit_shared(const struct oxl_check *c, const struct oxl_unit *u)
@@ -154,8 +164,10 @@ static void count(struct oxl_check *c, const struct oxl_job *j)
 static int job_end(struct oxl_check *c, struct oxl_job *j, struct oxl_error *err)
 {
         int r = j->r < 0 ? oxl_error_copy(err, &j->err) : 0;
+        c->held.unit = c->units.by_place && !c->limits.hooks ? j->unit : NULL;
         if (r == 0)
                 r = j->unit->loose ? oxl_loose_job_tell(c, j, err) : oxl_pack_job_tell(c, j, err);
+        c->held.unit = NULL;
         if (r == 0)
                 count(c, j);
         job_done(j);
@@ -343,5 +355,6 @@ int oxl_check_content(struct oxl_check *c, struct oxl_error *err)
         if (r == 0)
                 r = jobs > 1 ? run_crew(c, jobs, err) : run_alone(c, err);
         summarise(c, began);
-        return r;
+        int told = oxl_held_tell(c, r < 0 ? NULL : err); /* what was found is told also when the check is cancelled */
+        return r < 0 ? r : told;
 }

@@ -4,6 +4,7 @@
  *
  *      list (content.c) -> ledger rows (ledger.c) -> wanted and order (select.c) -> read (content.c: threads)
  *                       -> told, learned and recorded by the main thread, in that order, whatever finishes first
+ *                       -> the findings of a check handed over in the order of names (held.c)
  *
  * Only the reading half of a job runs on other threads; it touches its own job, and of the check what does not change
  * meanwhile (root, format, options). What a crash leaves: rows of the ledger that were not written yet are lost, and
@@ -44,18 +45,23 @@ struct oxl_unit {
         int64_t verified_ns; /* 0: never, as far as we know */
         int64_t changed_ns;  /* ctime, when it was listed */
         int64_t damaged_ns;  /* when it was found damaged; 0: it was not */
+        uint64_t place;      /* its first byte on a rotating disk; 0: not known, or not asked */
 };
 
 struct oxl_units {
         struct oxl_unit *at; /* owned */
         size_t n, cap;
         bool complete; /* all folders could be listed */
+        bool by_place; /* some are read in the order of the disk, which no names tell */
         uint64_t wanted_files, wanted_bytes;
 };
 
 OXL_MUST_CHECK int oxl_units_add(struct oxl_units *u, const struct oxl_unit *unit, struct oxl_error *err);
 struct oxl_digest oxl_unit_id(const struct oxl_check *c, const struct oxl_unit *u);
 void oxl_unit_path(const struct oxl_check *c, const struct oxl_unit *u, char ret[OXL_LOOSE_PATH_MAX]);
+
+/* For qsort: packs before loose blobs, each by id. So they are listed. */
+int oxl_unit_compare(const struct oxl_unit *x, const struct oxl_unit *y);
 
 /* Is it read by several threads? One file that is much of the work is; of many, each is read by one. */
 bool oxl_unit_shared(const struct oxl_check *c, const struct oxl_unit *u);
@@ -140,6 +146,21 @@ void oxl_ledger_tick(struct oxl_check *c);
 /* Writes what is pending, and the pass; @finished: all passes ran, so that what was not found again is settled. */
 void oxl_ledger_end(struct oxl_check *c, bool finished);
 void oxl_ledger_done(struct oxl_ledger *l);
+
+/* --- held.c: findings that wait, while files are read in the order of the disk --- */
+
+struct oxl_held_finding;
+struct oxl_held {
+        struct oxl_held_finding **at; /* owned, as each */
+        size_t n, cap, bytes;
+        const struct oxl_unit *unit; /* borrowed: what is told of belongs to it; NULL: nothing is held */
+};
+
+/* Keeps a copy. NOMEM, what the caller's function returned. */
+OXL_MUST_CHECK int oxl_held_add(struct oxl_check *c, const struct oxl_finding *f, struct oxl_error *err);
+/* Hands over what is held, in the order of units' names. < 0: what the caller's function returned. */
+OXL_MUST_CHECK int oxl_held_tell(struct oxl_check *c, struct oxl_error *err);
+void oxl_held_done(struct oxl_held *h);
 
 /* --- jobs: pass_packs.c and pass_loose.c --- */
 

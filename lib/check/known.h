@@ -17,6 +17,7 @@ enum oxl_known_flags {
         OXL_KNOWN_BAD = 1 << 2,        /* on the list of findings, or a tree that leads to one */
         OXL_KNOWN_UNREADABLE = 1 << 3, /* could not be read: said already, and no damage */
         OXL_KNOWN_READ = 1 << 4,       /* whole, and seen to be so by this run */
+        OXL_KNOWN_UNTOLD = 1 << 5,     /* BAD, but needed by the operation log only: no finding of its own */
         OXL_KNOWN_USED = 1 << 7,       /* the slot is taken */
 };
 

@@ -49,6 +49,7 @@ struct oxl_check {
         int root_fd;
         int gc_fd; /* of `locks`, holding `gc` shared; -1: nothing to lock */
         uid_t uid; /* of .oxen-lite */
+        dev_t dev; /* the same */
 
         struct oxl_format format;
         bool too_new;   /* `format` asks for a newer program: nothing else is looked at */
@@ -66,11 +67,14 @@ struct oxl_check {
         size_t n_packs, cap_packs;
         struct oxl_digest *intents; /* commits that open intents are about to publish */
         size_t n_intents;
-        char *said; /* owned: where a blob could not be read last */
+        uint64_t keep_days;          /* gc.keep_days */
+        struct oxl_journal *journal; /* a copy, open until the operations were looked at; NULL: it cannot be read */
+        char *said;                  /* owned: where a blob could not be read last */
         struct oxl_buf unread
                 [2]; /* texts, each with its NUL: paths told as unreadable; path, reason, errno of what the store got around */
 
         struct oxl_units units;
+        struct oxl_held held;
         struct oxl_pace pace;
         struct oxl_ledger ledger;
 };
@@ -91,7 +95,7 @@ struct oxl_report {
         uint64_t affects_total;
         int os;
 };
-/* Counts and hands over. < 0: what the caller's function returned. */
+/* Counts, and hands over or holds (held.c). < 0: what the caller's function returned. */
 OXL_MUST_CHECK int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl_error *err);
 
 /* Reports @why at @path: UNREADABLE when it is a failure to read, else @problem. */
@@ -191,8 +195,9 @@ OXL_MUST_CHECK int oxl_check_content(struct oxl_check *c, struct oxl_error *err)
 OXL_MUST_CHECK int oxl_check_lookup(struct oxl_check *c, struct oxl_error *err);  /* pass_lookup.c */
 OXL_MUST_CHECK int oxl_check_graph(struct oxl_check *c,
                                    struct oxl_error *err); /* pass_graph.c: commits, trees, blobs */
-OXL_MUST_CHECK int oxl_check_staged(struct oxl_check *c, struct oxl_error *err);    /* pass_index.c: staged blobs */
-OXL_MUST_CHECK int oxl_check_leftovers(struct oxl_check *c, struct oxl_error *err); /* pass_leftovers.c */
+OXL_MUST_CHECK int oxl_check_staged(struct oxl_check *c, struct oxl_error *err);     /* pass_index.c: staged blobs */
+OXL_MUST_CHECK int oxl_check_operations(struct oxl_check *c, struct oxl_error *err); /* pass_operations.c: the log */
+OXL_MUST_CHECK int oxl_check_leftovers(struct oxl_check *c, struct oxl_error *err);  /* pass_leftovers.c */
 
 /* Is the blob @id whole somewhere? Asks the object store when no pass has seen it so, which lists again first.
  * *ret: 0 whole (the slot knows its size), 1 not, 2 unreadable (reported). *ret_slot is valid until the next put. */

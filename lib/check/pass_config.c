@@ -18,6 +18,7 @@ static int look_config(struct oxl_check *c, void *ctx, struct oxl_error *err)
         struct oxl_settings settings;
         oxl_settings_default(&settings);
         r = oxl_config_parse(oxl_buf_bytes(&text), &c->format.id, &settings, &l->state, &why, err);
+        c->keep_days = settings.keep_days;
         oxl_settings_done(&settings);
         if (r < 0 || l->state == OXL_CONFIG_SOUND)
                 return r;
@@ -33,6 +34,7 @@ int oxl_check_config(struct oxl_check *c, struct oxl_error *err)
 {
         struct config_look ctx = { OXL_CONFIG_SOUND };
         cleanup_look struct oxl_look look = OXL_LOOK_INIT;
+        c->keep_days = OXL_KEEP_DAYS_DEFAULT;
         if (!c->have_id)
                 return 0;
         int r = oxl_check_look(c, "config.json", NULL, look_config, &ctx, &look, err);

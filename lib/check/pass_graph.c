@@ -152,6 +152,8 @@ static int visit_commit(struct graph *g, const struct pending *p, struct oxl_err
                 r = oxl_check_poll(c, err);
         if (r < 0)
                 return r;
+        if (g->walk.lost && slot->flags & OXL_KNOWN_UNTOLD)
+                oxl_lost_add(g->walk.lost, OXL_KIND_COMMIT, &p->id);
         if (slot->flags & OXL_KNOWN_NEEDED) /* every ref to a bad commit is told of, a parent once */
                 return slot->flags & OXL_KNOWN_BAD && p->child.algo == OXL_ALGO_NONE && !g->walk.quiet
                                ? add_bad_commit(g, p, &why, err)
@@ -166,12 +168,17 @@ static int visit_commit(struct graph *g, const struct pending *p, struct oxl_err
         }
         if (oxl_check_is_fatal(&why))
                 return oxl_error_copy(err, &why);
-        if (g->walk.quiet)
+        if (g->walk.quiet && !g->walk.lost)
                 return 0;
         if (oxl_check_is_unreadable(&why))
                 return oxl_check_report_error(c, OXL_P_UNREADABLE, why.path[0] ? why.path[0] : "versions/packs", "",
                                               &why, err);
         slot->flags |= OXL_KNOWN_BAD;
+        if (g->walk.quiet) {
+                slot->flags |= OXL_KNOWN_UNTOLD;
+                oxl_lost_add(g->walk.lost, OXL_KIND_COMMIT, &p->id);
+                return 0;
+        }
         return add_bad_commit(g, p, &why, err);
 }
 
@@ -238,6 +245,25 @@ static int open_objects(struct oxl_check *c, struct oxl_error *err)
                 .ctx = c,
         };
         return oxl_objects_open(&config, &c->objects, err);
+}
+
+int oxl_check_needed(struct oxl_check *c, enum oxl_kind kind, const struct oxl_digest *id, struct oxl_lost *lost,
+                     struct oxl_error *err)
+{
+        const struct oxl_known_slot *slot = oxl_known_find(&c->known, id);
+        if (slot && slot->flags & OXL_KNOWN_NEEDED && !(slot->flags & OXL_KNOWN_UNTOLD))
+                return 0; /* nearly always */
+        cleanup(graph_done) struct graph g = {
+                .c = c, .walk = OXL_TREE_WALK_INIT, .commits = OXL_BUF_INIT, .stack = OXL_BUF_INIT
+        };
+        g.walk.c = c;
+        g.walk.bad = &g.bad;
+        g.walk.quiet = true;
+        g.walk.lost = lost;
+        if (kind == OXL_KIND_TREE)
+                return oxl_tree_walk_run(&g.walk, id, err);
+        int r = push(&g, id, NULL, 0, err);
+        return r < 0 ? r : run_stack(&g, err);
 }
 
 int oxl_check_graph(struct oxl_check *c, struct oxl_error *err)

@@ -81,6 +81,7 @@ static int check_staged_entry(struct oxl_check *c, const struct oxl_index_entry 
                 .path = INDEX, .object = &e->id, .affects = &e->path, .n_affects = 1, .affects_total = 1
         };
         if (state == 1) {
+                slot->flags |= OXL_KNOWN_BAD;
                 report.problem = OXL_P_INDEX_BLOB;
                 return oxl_check_report(c, &report, err);
         }

@@ -140,6 +140,10 @@ static int look_journal(struct oxl_check *c, void *ctx, struct oxl_error *err)
                 r = oxl_journal_operations(j, 0, collect_operation, &rd, err);
         if (r == 0 && oxl_ledger_wanted(c))
                 r = oxl_ledger_read(c, j, err);
+        if (r == 0 && oxl_check_part(c) == OXL_CHECK_ALL) { /* what the last look that succeeded read */
+                oxl_journal_close(take_ptr(&c->journal));
+                c->journal = take_ptr(&j);
+        }
         oxl_journal_close(j);
         note_facts(c, r, err);
         return r;

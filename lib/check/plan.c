@@ -99,6 +99,13 @@ bool oxl_repair_fresh(const struct oxl_repair *p, const struct oxl_repair_find *
                            (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec == f->mtime_ns);
 }
 
+static enum oxl_kind kind_of_text(const char *text)
+{
+        return strcmp(text, "commit") == 0 ? OXL_KIND_COMMIT
+               : strcmp(text, "tree") == 0 ? OXL_KIND_TREE
+                                           : OXL_KIND_BLOB;
+}
+
 bool oxl_repair_object(const struct oxl_repair *p, const struct oxl_repair_find *f, enum oxl_kind *ret_kind,
                        struct oxl_digest *ret)
 {
@@ -112,7 +119,9 @@ bool oxl_repair_object(const struct oxl_repair *p, const struct oxl_repair_find 
         case OXL_P_TREE_MISSING: *ret_kind = OXL_KIND_TREE; break;
         case OXL_P_BLOB_DAMAGED: return oxl_loose_path_parse(blobs, f->path, ret);
         case OXL_P_BLOB_MISSING:
+        case OXL_P_KEPT_MISSING:
         case OXL_P_INDEX_BLOB: break;
+        case OXL_P_UNDO_MISSING: *ret_kind = kind_of_text(f->expected); break;
         default: return false;
         }
         return oxl_digest_parse(*ret_kind == OXL_KIND_BLOB ? blobs : OXL_ALGO_BLAKE3, f->object, ret);
@@ -273,6 +282,7 @@ static bool is_counted(const struct oxl_repair_find *f, bool pack_damaged)
         case OXL_P_OWNER_DIFFERS:
         case OXL_P_CONFIG_EDITED:
         case OXL_P_TEMP_DEAD:
+        case OXL_P_UNDO_MISSING:
         case OXL_P_STRUCTURE: return false;
         case OXL_P_REF_DANGLING:
         case OXL_P_INDEX_BLOB:
@@ -280,6 +290,7 @@ static bool is_counted(const struct oxl_repair_find *f, bool pack_damaged)
         case OXL_P_COMMIT_MISSING:
         case OXL_P_TREE_DAMAGED:
         case OXL_P_TREE_MISSING:
+        case OXL_P_KEPT_MISSING:
         case OXL_P_BLOB_MISSING: return !pack_damaged && !f->exists;
         default: return true;
         }

@@ -258,6 +258,8 @@ static bool is_missing_find(const struct oxl_repair_find *f)
         case OXL_P_COMMIT_MISSING:
         case OXL_P_TREE_DAMAGED:
         case OXL_P_TREE_MISSING:
+        case OXL_P_KEPT_MISSING:
+        case OXL_P_UNDO_MISSING:
         case OXL_P_BLOB_MISSING: return f->selected && !f->told;
         default: return false;
         }
@@ -274,7 +276,8 @@ static int supply(struct refill *x, struct oxl_repair_find *f, struct oxl_error 
                 return 0;
         x->find = f;
         int r = oxl_good_stored(x->p, n.kind, &n.id, err);
-        if (r == 0 && f->problem == OXL_P_TREE_DAMAGED && !x->p->progress)
+        bool malformed = f->problem == OXL_P_TREE_DAMAGED || f->problem == OXL_P_UNDO_MISSING;
+        if (r == 0 && malformed && !x->p->progress)
                 return 1; /* its bytes have its name, and it is no tree: nobody has a better one */
         if (r != 1)
                 return r;
@@ -296,6 +299,8 @@ static int supply_all(struct refill *x, bool *there, struct oxl_error *err)
                 there[i] = r == 0;
                 if (r < 0)
                         r = oxl_repair_failed(p, f, &why, err);
+                else if (r == 1 && oxl_problem_severity(f->problem) == OXL_SEVERITY_NOTE)
+                        r = 0; /* as before, and no reason to call the repository damaged */
                 else if (r == 1)
                         r = oxl_repair_tell(p, f, OXL_REPAIR_LEFT, "", "no good copy was found", err);
                 if (r < 0)

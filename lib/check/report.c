@@ -137,6 +137,8 @@ int oxl_check_report(struct oxl_check *c, const struct oxl_report *r, struct oxl
         };
         if (c->limits.record && oxl_problem_severity(r->problem) > OXL_SEVERITY_NOTE)
                 oxl_ledger_finding(c, &f);
+        if (c->held.unit)
+                return oxl_held_add(c, &f, err);
         return c->fn ? c->fn(c->fn_ctx, &f, err) : 0;
 }
 

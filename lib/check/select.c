@@ -5,11 +5,19 @@
  * What was damaged or unreadable when it was last recorded is always read, first. Then: never verified; verified, but
  * only through the cache while the medium is asked for; verified. Within each, oldest first; names decide the rest, so the
  * order is the same in every run. Without a time limit the order does not matter and stays that of the names.
+ *
+ * On a rotating disk a seek takes as long as reading a megabyte, so there the files go in the order in which they lie wherever
+ * names would decide, and a time limit does not: it reads what comes first, so a disk would decide what that is. Without limit
+ * and hooks, what must be read is first, then the rest by place. A pass of scrub keeps to ages and goes by place among
+ * what was never verified; the next pass then finds these in the order of the disk, as their ages. What has no place known is last,
+ * by name. It costs an open, a question and a close for each file that will be read; other disks are not asked.
  */
 #include <string.h>
 
 #include "base/le.h"
 #include "check/pass.h"
+#include "os/disk.h"
+#include "os/fdio.h"
 
 #define DAY_NS (INT64_C(86400) * 1000000000)
 
@@ -53,6 +61,17 @@ static int rank_of(const struct oxl_check *c, const struct oxl_unit *u)
         return c->limits.media && !u->medium && !c->limits.hooks ? 2 : 3;
 }
 
+static int compare_place(const void *a, const void *b, void *ctx)
+{
+        const struct oxl_unit *x = a, *y = b;
+        (void)ctx;
+        if (x->must != y->must)
+                return x->must ? -1 : 1;
+        if (x->place != y->place)
+                return x->place - 1 < y->place - 1 ? -1 : 1; /* 0, not known, is behind all others */
+        return oxl_unit_compare(x, y);
+}
+
 static int compare_order(const void *a, const void *b, void *ctx)
 {
         const struct oxl_unit *x = a, *y = b;
@@ -61,9 +80,7 @@ static int compare_order(const void *a, const void *b, void *ctx)
                 return s - t;
         if (s > 1 && x->verified_ns != y->verified_ns)
                 return x->verified_ns < y->verified_ns ? -1 : 1;
-        if (x->loose != y->loose)
-                return x->loose ? 1 : -1;
-        return memcmp(x->id, y->id, sizeof x->id);
+        return compare_place(a, b, ctx);
 }
 
 /* --- the sample --- */
@@ -131,6 +148,51 @@ static int draw(struct oxl_check *c, struct oxl_error *err)
         return 0;
 }
 
+/* --- the order --- */
+
+/* May the disk choose? Not where there is little to read: in a check that ends a pass of scrub. */
+static bool disk_may_choose(const struct oxl_check *c)
+{
+        const struct oxl_check_options *o = &c->limits;
+        return c->units.wanted_files > 1 && o->time_limit_ms <= 0 &&
+               (!o->hooks || oxl_check_part(c) == OXL_CHECK_CONTENT) && oxl_disk_rotating(c->dev);
+}
+
+/* False: the file system tells of none. Whatever else fails is met again, and told, when the file is read. */
+static bool locate(const struct oxl_check *c, struct oxl_unit *u)
+{
+        char path[OXL_LOOSE_PATH_MAX];
+        oxl_unit_path(c, u, path);
+        cleanup_fd int fd = oxl_open_beneath(c->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0);
+        return fd < 0 || oxl_disk_place(fd, &u->place) == 0 || (errno != EOPNOTSUPP && errno != ENOTTY);
+}
+
+static int locate_all(struct oxl_check *c, struct oxl_error *err)
+{
+        bool tells = true;
+        for (size_t i = 0; tells && i < c->units.n; i++) {
+                struct oxl_unit *u = &c->units.at[i];
+                if (u->want == OXL_WANT_NOTHING || (c->limits.hooks && rank_of(c, u) > 1))
+                        continue; /* not read; or its age decides */
+                int r = oxl_check_poll(c, err);
+                if (r < 0)
+                        return r;
+                tells = locate(c, u);
+                c->units.by_place = c->units.by_place || u->place > 0;
+                oxl_check_content_progress(c);
+        }
+        return 0;
+}
+
+static int put_in_order(struct oxl_check *c, struct oxl_error *err)
+{
+        bool by_age = c->limits.time_limit_ms > 0 || c->limits.hooks;
+        int r = disk_may_choose(c) ? locate_all(c, err) : 0;
+        if (r == 0 && (by_age || c->units.by_place) && c->units.n > 1)
+                qsort_r(c->units.at, c->units.n, sizeof *c->units.at, by_age ? compare_order : compare_place, c);
+        return r;
+}
+
 /* --- all of it --- */
 
 int oxl_check_select(struct oxl_check *c, struct oxl_error *err)
@@ -147,12 +209,10 @@ int oxl_check_select(struct oxl_check *c, struct oxl_error *err)
         int r = !o->quick && (o->sample_ppm > 0 || o->sample_bytes > 0) ? draw(c, err) : 0;
         if (r < 0)
                 return r;
-        if ((o->time_limit_ms > 0 || o->hooks) && c->units.n > 1)
-                qsort_r(c->units.at, c->units.n, sizeof *c->units.at, compare_order, c);
         for (size_t i = 0; i < c->units.n; i++) {
                 const struct oxl_unit *u = &c->units.at[i];
                 c->units.wanted_files += u->want != OXL_WANT_NOTHING;
                 c->units.wanted_bytes += u->want == OXL_WANT_ALL ? u->size : u->want == OXL_WANT_PART ? u->part : 0;
         }
-        return 0;
+        return put_in_order(c, err);
 }

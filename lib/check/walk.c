@@ -38,6 +38,12 @@ void oxl_tree_walk_done(struct oxl_tree_walk *w)
         w->steps = NULL;
 }
 
+void oxl_lost_add(struct oxl_lost *l, enum oxl_kind kind, const struct oxl_digest *id)
+{
+        if (!l->any)
+                *l = (struct oxl_lost){ true, kind, *id };
+}
+
 /* --- one node --- */
 
 /* What a reader would refuse in how node and parent fit together. */
@@ -71,11 +77,15 @@ static int add_bad_tree(struct oxl_tree_walk *w, const struct oxl_digest *id, co
 {
         bool damaged = why->code == OXL_E_OBJECT_CORRUPT || why->code == OXL_E_MALFORMED;
         struct oxl_bad *b;
-        if (w->quiet || w->commit)
+        if ((w->quiet && !w->lost) || w->commit)
                 return 0;
         if (oxl_check_is_unreadable(why))
                 return oxl_check_report_error(w->c, OXL_P_UNREADABLE, why->path[0] ? why->path[0] : "versions/packs",
                                               "", why, err);
+        if (w->quiet) {
+                oxl_lost_add(w->lost, OXL_KIND_TREE, id);
+                return 0;
+        }
         int r = oxl_bad_add(w->bad, damaged ? OXL_P_TREE_DAMAGED : OXL_P_TREE_MISSING, OXL_KIND_TREE, id,
                             "versions/packs", why->detail, &b, err);
         if (r == 0 && why->code == OXL_E_OBJECT_CORRUPT)
@@ -139,6 +149,8 @@ static int read_and_push(struct oxl_tree_walk *w, const struct oxl_digest *id, c
                         return oxl_error_copy(err, &why);
                 *ret_bad = !oxl_check_is_unreadable(&why);
                 slot->flags |= *ret_bad ? OXL_KNOWN_BAD : OXL_KNOWN_UNREADABLE;
+                if (*ret_bad && w->quiet && w->lost)
+                        slot->flags |= OXL_KNOWN_UNTOLD;
                 return add_bad_tree(w, id, &why, err);
         }
         oxl_known_set_size(slot, size);
@@ -154,6 +166,8 @@ static int meet_again(struct oxl_tree_walk *w, const struct oxl_digest *id, cons
                       struct oxl_known_slot *slot, bool *ret_bad, struct oxl_error *err)
 {
         *ret_bad = slot->flags & OXL_KNOWN_BAD;
+        if (w->lost && slot->flags & OXL_KNOWN_UNTOLD)
+                oxl_lost_add(w->lost, OXL_KIND_TREE, id);
         if (!f->entry || w->quiet || slot->flags & (OXL_KNOWN_BAD | OXL_KNOWN_UNREADABLE) ||
             oxl_known_size(slot) == f->entry->size)
                 return 0;
@@ -210,12 +224,25 @@ static int add_bad_blob(struct oxl_tree_walk *w, const struct oxl_tree_entry *e,
         return r;
 }
 
+/* Of a walk for the operation log. */
+static int lose_blob(struct oxl_tree_walk *w, const struct oxl_digest *id, struct oxl_known_slot *slot, int state)
+{
+        slot->flags |= OXL_KNOWN_NEEDED;
+        if (state != 1)
+                return 0;
+        if (!(slot->flags & OXL_KNOWN_BAD))
+                slot->flags |= OXL_KNOWN_BAD | OXL_KNOWN_UNTOLD;
+        if (slot->flags & OXL_KNOWN_UNTOLD)
+                oxl_lost_add(w->lost, OXL_KIND_BLOB, id);
+        return 0;
+}
+
 /* A file's blob, in a first walk. */
 static int check_entry(struct oxl_tree_walk *w, const struct oxl_tree_entry *e, struct oxl_error *err)
 {
         struct oxl_known_slot *slot;
         int state;
-        if (w->quiet) {
+        if (w->quiet && (!w->lost || w->lost->any)) {
                 int q = oxl_known_put(&w->c->known, &e->id, &slot, err);
                 if (q == 0)
                         slot->flags |= OXL_KNOWN_NEEDED;
@@ -224,6 +251,8 @@ static int check_entry(struct oxl_tree_walk *w, const struct oxl_tree_entry *e, 
         int r = oxl_check_blob(w->c, &e->id, &state, &slot, err);
         if (r < 0)
                 return r;
+        if (w->quiet)
+                return lose_blob(w, &e->id, slot, state);
         uint64_t size = oxl_known_size(slot);
         bool reported = slot->flags & OXL_KNOWN_BAD;
         bool bad = state == 1 || (state == 0 && size != e->size);

@@ -12,11 +12,19 @@
 #include "check/bad.h"
 #include "objects/tree_internal.h"
 
+struct oxl_lost { /* the first object that is missing or damaged, and that no finding names */
+        bool any;
+        enum oxl_kind kind;
+        struct oxl_digest id; /* NONE: unknown */
+};
+void oxl_lost_add(struct oxl_lost *l, enum oxl_kind kind, const struct oxl_digest *id);
+
 struct oxl_walk_step;
 struct oxl_tree_walk {
         struct oxl_check *c;
         struct oxl_bad_list *bad;
         bool quiet;                      /* mark only: roots that may be half there */
+        struct oxl_lost *lost;           /* when quiet: filled when something is missing; NULL: nobody asks */
         const struct oxl_digest *commit; /* for a walk for paths; NULL: a first walk */
         uint64_t budget;                 /* entries that a walk for paths still looks at */
         struct oxl_walk_step *steps;     /* owned */
@@ -25,6 +33,11 @@ struct oxl_tree_walk {
 };
 #define OXL_TREE_WALK_INIT { .path = OXL_BUF_INIT }
 void oxl_tree_walk_done(struct oxl_tree_walk *w);
+
+/* Marks the tree or commit @id, and all that it leads to, as needed. *lost (NULL: nobody asks) is filled when some of it is
+ * missing or damaged that no finding names. pass_graph.c. < 0: the check must stop. */
+OXL_MUST_CHECK int oxl_check_needed(struct oxl_check *c, enum oxl_kind kind, const struct oxl_digest *id,
+                                    struct oxl_lost *lost, struct oxl_error *err);
 
 /* Walks the tree @root. < 0: the check must stop. */
 OXL_MUST_CHECK int oxl_tree_walk_run(struct oxl_tree_walk *w, const struct oxl_digest *root, struct oxl_error *err);

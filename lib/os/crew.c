@@ -156,3 +156,14 @@ size_t oxl_crew_take(struct oxl_crew *c)
         pthread_mutex_unlock(&c->mutex);
         return slot;
 }
+
+bool oxl_crew_help(struct oxl_crew *c)
+{
+        OXL_ASSERT(oxl_crew_busy(c));
+        pthread_mutex_lock(&c->mutex);
+        bool helps = !c->done[c->taken % c->slots] && c->begun < c->submitted;
+        if (helps)
+                do_one_locked(c);
+        pthread_mutex_unlock(&c->mutex);
+        return helps;
+}

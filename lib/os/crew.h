@@ -42,6 +42,9 @@ void oxl_crew_submit(struct oxl_crew *c);
 /* Waits until the oldest slot is done and returns it. */
 size_t oxl_crew_take(struct oxl_crew *c);
 
+/* For who waits for the oldest slot: when it is not done yet, does another that nobody began. false: take is next. */
+bool oxl_crew_help(struct oxl_crew *c);
+
 /* Threads that pay here: one per processor this process may use, at most 8. 0 with one processor, and when a table stands in
  * for the kernel: tests that count and order calls need one thread. */
 unsigned oxl_crew_default(void);

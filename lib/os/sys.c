@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/fiemap.h>
 #include <linux/fs.h>
 #include <linux/openat2.h>
 
@@ -41,6 +42,21 @@ static int real_renameat2(int fromfd, const char *from, int tofd, const char *to
 static int real_ficlone(int fd, int src_fd)
 {
         return ioctl(fd, FICLONE, src_fd);
+}
+
+static int real_fiemap(int fd, uint64_t *ret_physical, uint32_t *ret_flags)
+{
+        union {
+                struct fiemap map;
+                char room[sizeof(struct fiemap) + sizeof(struct fiemap_extent)];
+        } u = { .map = { .fm_length = FIEMAP_MAX_OFFSET, .fm_extent_count = 1 } };
+        if (ioctl(fd, FS_IOC_FIEMAP, &u.map) < 0)
+                return -1;
+        if (u.map.fm_mapped_extents == 0)
+                return 0;
+        *ret_physical = u.map.fm_extents[0].fe_physical;
+        *ret_flags = u.map.fm_extents[0].fe_flags;
+        return 1;
 }
 
 static int real_ofd_lock(int fd, int cmd, struct flock *lock)
@@ -85,6 +101,7 @@ const struct oxl_sys oxl_sys_real = {
         .sync_file_range = sync_file_range,
         .fadvise = posix_fadvise,
         .ficlone = real_ficlone,
+        .fiemap = real_fiemap,
         .ofd_lock = real_ofd_lock,
         .setlease = real_setlease,
         .getrandom = getrandom,

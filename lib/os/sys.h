@@ -52,6 +52,8 @@ struct oxl_sys {
         int (*sync_file_range)(int fd, off_t at, off_t n, unsigned flags);
         int (*fadvise)(int fd, off_t at, off_t n, int advice); /* returns an errno value, as posix_fadvise */
         int (*ficlone)(int fd, int src_fd);
+        /* FS_IOC_FIEMAP, unsynced, of the first extent: how many there are (0, 1); where, and FIEMAP_EXTENT_* */
+        int (*fiemap)(int fd, uint64_t *ret_physical, uint32_t *ret_flags);
         int (*ofd_lock)(int fd, int cmd, struct flock *lock); /* F_OFD_SETLK, F_OFD_SETLKW, F_OFD_GETLK */
         int (*setlease)(int fd,
                         int type); /* F_SETLEASE, told by SIGURG, whose default is to be ignored (not SIGIO's) */

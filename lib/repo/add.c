@@ -12,6 +12,7 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "durable/mutant.h"
+#include "os/crew.h"
 #include "repo/changes.h"
 #include "repo/ignore.h"
 #include "repo/move.h"
@@ -118,6 +119,7 @@ static int add_below(struct adding *a, const char *path, struct oxl_error *err)
         int k = oxl_walk_new(a->changes.repo->worktree_fd, path, &walk, err);
         if (k < 0)
                 return k;
+        oxl_walk_ahead(walk, oxl_crew_default());
         while ((k = oxl_walk_next(walk, &item, err)) == 0) {
                 k = add_item(a, walk, &item, strcmp(item.path, path) == 0, err);
                 if (k < 0)

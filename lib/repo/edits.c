@@ -297,15 +297,20 @@ static struct oxl_state take_state(struct oxl_cursor *c, unsigned kind, enum oxl
         return s;
 }
 
-static int take_edit(struct oxl_cursor *c, struct oxl_buf *path, enum oxl_algo algo, struct oxl_edits *e,
-                     struct oxl_error *err)
+struct reading {
+        enum oxl_algo algo;
+        oxl_edit_fn *fn;
+        void *ctx;
+};
+
+static int take_edit(const struct reading *rd, struct oxl_cursor *c, struct oxl_buf *path, struct oxl_error *err)
 {
         unsigned flags = oxl_cursor_u8(c), old_kind = flags & 3, new_kind = flags >> NEW_SHIFT & 3;
         size_t shared = oxl_cursor_le16(c);
         struct oxl_bytes rest = oxl_cursor_bytes(c, oxl_cursor_le16(c));
         bool same = flags & SAME;
-        struct oxl_state old = take_state(c, old_kind, algo);
-        struct oxl_state new_ = same ? old : take_state(c, new_kind, algo);
+        struct oxl_edit e = { .old = take_state(c, old_kind, rd->algo) };
+        e.new_ = same ? e.old : take_state(c, new_kind, rd->algo);
         if (c->failed || flags > 31 || (same && old_kind != new_kind) || shared > path->len)
                 return damaged(err);
         path->len = shared;
@@ -314,22 +319,25 @@ static int take_edit(struct oxl_cursor *c, struct oxl_buf *path, enum oxl_algo a
                 return k;
         if (path->len > OXL_PATH_BYTES_MAX || oxl_index_path_problem(oxl_buf_text(path), path->len, 0))
                 return damaged(err);
-        return oxl_edits_add(e, oxl_buf_text(path), path->len, &old, &new_, err);
+        e.path = (char *)path->data;
+        e.path_len = path->len;
+        return rd->fn(rd->ctx, &e, err);
 }
 
-static int read_piece(struct oxl_edits *e, struct oxl_bytes bytes, enum oxl_algo algo, struct oxl_error *err)
+static int read_piece(const struct reading *rd, struct oxl_bytes bytes, struct oxl_error *err)
 {
         cleanup_buf struct oxl_buf path = OXL_BUF_INIT;
         struct oxl_cursor c = oxl_cursor_of(bytes);
         int k = oxl_buf_reserve(&path, 64, err);
         while (k >= 0 && oxl_cursor_remaining(&c) > 0)
-                k = take_edit(&c, &path, algo, e, err);
-        return k;
+                k = take_edit(rd, &c, &path, err);
+        return k < 0 ? k : 0;
 }
 
-int oxl_edits_read(struct oxl_edits *e, struct oxl_objects *o, enum oxl_algo blob_algo,
-                   const struct oxl_edits_record *r, struct oxl_error *err)
+int oxl_edits_each(struct oxl_objects *o, enum oxl_algo blob_algo, const struct oxl_edits_record *r, oxl_edit_fn *fn,
+                   void *ctx, struct oxl_error *err)
 {
+        const struct reading rd = { blob_algo, fn, ctx };
         cleanup_buf struct oxl_buf bytes = OXL_BUF_INIT;
         if (r->hex && r->hex[0]) {
                 size_t n = strlen(r->hex) / 2;
@@ -338,17 +346,28 @@ int oxl_edits_read(struct oxl_edits *e, struct oxl_objects *o, enum oxl_algo blo
                         return k;
                 if (strlen(r->hex) % 2 || !oxl_hex_decode(r->hex, bytes.data, n))
                         return damaged(err);
-                return read_piece(e, oxl_buf_bytes(&bytes), blob_algo, err);
+                return read_piece(&rd, oxl_buf_bytes(&bytes), err);
         }
         for (size_t i = 0; i < r->n_blobs; i++) {
                 oxl_buf_clear(&bytes);
                 int k = oxl_objects_read(o, OXL_KIND_BLOB, &r->blobs[i], PIECE_MAX, &bytes, err);
                 if (k >= 0)
-                        k = read_piece(e, oxl_buf_bytes(&bytes), blob_algo, err);
+                        k = read_piece(&rd, oxl_buf_bytes(&bytes), err);
                 if (k < 0)
                         return k;
         }
         return 0;
+}
+
+static int keep_edit(void *ctx, const struct oxl_edit *edit, struct oxl_error *err)
+{
+        return oxl_edits_add(ctx, edit->path, edit->path_len, &edit->old, &edit->new_, err);
+}
+
+int oxl_edits_read(struct oxl_edits *e, struct oxl_objects *o, enum oxl_algo blob_algo,
+                   const struct oxl_edits_record *r, struct oxl_error *err)
+{
+        return oxl_edits_each(o, blob_algo, r, keep_edit, e, err);
 }
 
 /* --- JSON --------------------------------------------------------------------------------------------------------- */

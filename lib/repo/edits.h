@@ -6,7 +6,7 @@
  * An index is its tree and its content; what differs between the two is staged, and the rest of an entry is cache. So an
  * operation is: the tree before and after, and for each path that it touched what was there before and after.
  * Small lists lie in the intent itself, larger ones in blobs of the store, in pieces of 4 MiB, so that recording takes
- * a fixed amount of memory. Reading takes about 130 bytes and its path per edit.
+ * a fixed amount of memory. oxl_edits_read takes about 130 bytes and its path per edit, oxl_edits_each a piece of memory.
  */
 #ifndef OXL_REPO_EDITS_H
 #define OXL_REPO_EDITS_H
@@ -90,6 +90,11 @@ void oxl_edits_record_set(struct oxl_json *j, const struct oxl_edits_record *r);
 /* JOURNAL_DAMAGED. */
 OXL_MUST_CHECK int oxl_edits_record_get(const struct oxl_json *j, enum oxl_algo blob_algo, struct oxl_edits_record *ret,
                                         struct oxl_error *err);
+/* One edit; it and its path are borrowed for the call. < 0 stops and is forwarded. */
+typedef int oxl_edit_fn(void *ctx, const struct oxl_edit *edit, struct oxl_error *err);
+/* Hands out the edits of @r, in order. JOURNAL_DAMAGED, OBJECT_*. */
+OXL_MUST_CHECK int oxl_edits_each(struct oxl_objects *o, enum oxl_algo blob_algo, const struct oxl_edits_record *r,
+                                  oxl_edit_fn *fn, void *ctx, struct oxl_error *err);
 /* Adds the edits of @r. JOURNAL_DAMAGED, OBJECT_*. */
 OXL_MUST_CHECK int oxl_edits_read(struct oxl_edits *e, struct oxl_objects *o, enum oxl_algo blob_algo,
                                   const struct oxl_edits_record *r, struct oxl_error *err);

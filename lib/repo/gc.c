@@ -24,6 +24,7 @@
 #include "os/fdio.h"
 #include "repo/gc.h"
 #include "repo/mark.h"
+#include "repo/needs.h"
 #include "repo/reserve.h"
 
 #define DAY_NS (INT64_C(86400) * 1000000000)
@@ -76,25 +77,12 @@ int oxl_gc_begin(struct oxl_repo *r, struct oxl_error *err)
 
 /* --- marking ------------------------------------------------------------------------------------------------------------ */
 
-struct horizon {
-        struct oxl_horizon h;
-        struct oxl_journal *journal;
-};
-
-static int hear(void *ctx, const struct oxl_operation *op, struct oxl_error *err)
-{
-        struct horizon *h = ctx;
-        return oxl_horizon_hear(&h->h, h->journal, op, err);
-}
-
 /* Operations from before an earlier gc's horizon are no roots: what they need may be in trash. */
 static int mark_log(struct gc *g, struct oxl_error *err)
 {
-        struct horizon h = { OXL_HORIZON_INIT, g->journal };
-        int k = oxl_journal_operations(g->journal, 0, hear, &h, err);
-        int64_t since = h.h.since_ns > g->since_ns ? h.h.since_ns : g->since_ns;
-        oxl_horizon_done(&h.h);
-        return k < 0 ? k : oxl_marks_log(g->marks, g->journal, since, err);
+        int64_t since_ns = g->since_ns;
+        int k = oxl_needs_since(g->journal, &since_ns, err);
+        return k < 0 ? k : oxl_marks_log(g->marks, g->journal, since_ns, err);
 }
 
 static int mark_all(struct gc *g, struct oxl_error *err)

@@ -22,6 +22,7 @@
 #include "repo/intent.h"
 #include "repo/mark.h"
 #include "repo/move.h"
+#include "repo/needs.h"
 
 struct set {
         struct oxl_buf ids; /* OXL_DIGEST_BYTES each */
@@ -254,86 +255,24 @@ int oxl_marks_refs(struct oxl_marks *m, struct oxl_error *err)
 
 /* --- operations and intents ---------------------------------------------------------------------------------------------- */
 
-static int mark_state(struct oxl_marks *m, const struct oxl_state *s, struct oxl_error *err)
+static int mark_need(void *ctx, const struct oxl_need *need, struct oxl_error *err)
 {
-        return s->kind == OXL_ENTRY_NONE ? 0 : mark_blob(m, &s->id, err);
-}
-
-/* Everything that doing a move, or taking it back, reads. */
-static int root_move(struct oxl_marks *m, struct oxl_move *mv, struct oxl_error *err)
-{
-        struct oxl_digest id;
-        const char *heads[] = { mv->head_old, mv->head_new };
-        int k = mark_root(m, OXL_KIND_COMMIT, &mv->ref_old, err);
-        if (k >= 0)
-                k = mark_root(m, OXL_KIND_COMMIT, &mv->ref_new, err);
-        for (size_t i = 0; k >= 0 && i < OXL_ARRAY_LEN(heads); i++)
-                if (heads[i] && oxl_digest_parse(OXL_ALGO_BLAKE3, heads[i], &id))
-                        k = mark_root(m, OXL_KIND_COMMIT, &id, err);
-        if (k >= 0 && mv->index)
-                k = mark_root(m, OXL_KIND_TREE, &mv->tree_old, err);
-        if (k >= 0 && mv->index)
-                k = mark_root(m, OXL_KIND_TREE, &mv->tree_new, err);
-        for (size_t i = 0; k >= 0 && i < mv->record.n_blobs; i++)
-                k = mark_blob(m, &mv->record.blobs[i], err);
-        if (k >= 0 && mv->index)
-                k = oxl_edits_read(&mv->edits, m->objects, m->repo->format.blob_algo, &mv->record, err);
-        for (size_t i = 0; k >= 0 && i < mv->edits.n; i++) {
-                k = mark_state(m, &mv->edits.at[i].old, err);
-                if (k >= 0)
-                        k = mark_state(m, &mv->edits.at[i].new_, err);
+        switch (need->kind) {
+        case OXL_NEED_COMMIT: return mark_root(ctx, OXL_KIND_COMMIT, need->id, err);
+        case OXL_NEED_TREE: return mark_root(ctx, OXL_KIND_TREE, need->id, err);
+        case OXL_NEED_LIST:
+        case OXL_NEED_STATE:
+        case OXL_NEED_KEPT_LIST:
+        case OXL_NEED_KEPT: break;
         }
-        return k < 0 ? k : 0;
+        return mark_blob(ctx, need->id, err);
 }
 
-/* What it kept of files that it replaced or removed, and what it wrote that no index names. */
-static int root_kept(struct oxl_marks *m, const char *body, struct oxl_error *err)
+static int root_body(struct oxl_marks *m, enum oxl_intent_state state, const char *body, struct oxl_error *err)
 {
-        enum oxl_algo algo = m->repo->format.blob_algo;
-        cleanup(oxl_edits_record_done) struct oxl_edits_record record = OXL_EDITS_RECORD_INIT;
-        cleanup(oxl_edits_done) struct oxl_edits local = OXL_EDITS_INIT;
-        int k = oxl_kept_parse(body, algo, &record, err);
-        for (size_t i = 0; k >= 0 && i < record.n_blobs; i++)
-                k = mark_blob(m, &record.blobs[i], err);
-        if (k >= 0)
-                k = oxl_edits_read(&local, m->objects, algo, &record, err);
-        for (size_t i = 0; k >= 0 && i < local.n; i++) {
-                k = mark_state(m, &local.at[i].old, err);
-                if (k >= 0)
-                        k = mark_state(m, &local.at[i].new_, err);
-        }
-        return k < 0 ? k : 0;
-}
-
-/* What it took out of the index, perhaps: staged content that no commit has. Of a superseded move. */
-static int root_replaced(struct oxl_marks *m, const char *body, struct oxl_error *err)
-{
-        cleanup(oxl_move_done) struct oxl_move mv = OXL_MOVE_INIT;
-        int k = oxl_move_parse(body, m->repo->format.blob_algo, &mv, err);
-        if (k == 0)
-                k = oxl_edits_read(&mv.edits, m->objects, m->repo->format.blob_algo, &mv.record, err);
-        for (size_t i = 0; k >= 0 && i < mv.record.n_blobs; i++)
-                k = mark_blob(m, &mv.record.blobs[i], err);
-        for (size_t i = 0; k >= 0 && i < mv.edits.n; i++)
-                k = mark_state(m, &mv.edits.at[i].old, err);
-        return k < 0 ? k : 0;
-}
-
-/* What did not come to its end is never taken back, and what it was to do may not be there; but what it kept can be the only copy of
- * what it replaced before it ended. */
-static int root_undone(struct oxl_marks *m, enum oxl_intent_state state, const char *body, struct oxl_error *err)
-{
-        int k = state == OXL_INTENT_SUPERSEDED ? root_replaced(m, body, err) : 0;
-        return k < 0 ? k : root_kept(m, body, err);
-}
-
-static int root_body(struct oxl_marks *m, const char *body, struct oxl_error *err)
-{
-        cleanup(oxl_move_done) struct oxl_move mv = OXL_MOVE_INIT;
-        int k = oxl_move_parse(body, m->repo->format.blob_algo, &mv, err);
-        if (k == 0)
-                k = root_move(m, &mv, err);
-        return k < 0 ? k : root_kept(m, body, err);
+        const struct oxl_needs n = { m->objects, m->repo->format.blob_algo, mark_need, m };
+        int k = oxl_needs_undo(&n, state, body, err);
+        return k < 0 ? k : oxl_needs_kept(&n, body, err);
 }
 
 struct log {
@@ -349,9 +288,7 @@ static int root_operation(void *ctx, const struct oxl_operation *op, struct oxl_
         if (op->intent == 0 || op->time_ns < l->since_ns)
                 return 0;
         int k = oxl_journal_intent_body(l->journal, op->intent, &body, err);
-        if (k < 0 || !body)
-                return k;
-        return oxl_intent_undone(op->state) ? root_undone(l->m, op->state, body, err) : root_body(l->m, body, err);
+        return k < 0 || !body ? k : root_body(l->m, op->state, body, err);
 }
 
 static int root_commit_intent(struct oxl_marks *m, const char *body, struct oxl_error *err)
@@ -385,7 +322,7 @@ static int root_intent(void *ctx, const struct oxl_event *event, struct oxl_erro
                 k = 0;
         else if (strcmp(event->verb, "repair") != 0)
                 return OXL_FAIL_PATH(err, PENDING, "journal.db");
-        return k < 0 ? k : root_body(m, event->body, err);
+        return k < 0 ? k : root_body(m, OXL_INTENT_STAGED, event->body, err);
 }
 
 /* --- quarantine ------------------------------------------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "objects/commit.h"
+#include "os/crew.h"
 #include "repo/ignore.h"
 #include "repo/index_internal.h"
 #include "repo/worktree.h"
@@ -362,6 +363,7 @@ static int report_worktree(struct status *s, struct oxl_error *err)
         r = oxl_walk_new(s->repo->worktree_fd, "", &w, err);
         if (r < 0)
                 return r;
+        oxl_walk_ahead(w, oxl_crew_default());
         r = walk_worktree(s, w, err);
         oxl_walk_free(w);
         return r;

@@ -13,19 +13,28 @@
 #include "base/fail.h"
 #include "base/path.h"
 #include "os/fdio.h"
+#include "repo/look.h"
 #include "repo/worktree.h"
 
-enum { FDS_MAX = 64 };
+enum {
+        FDS_MAX = 64,
+        AHEAD_FROM = 2000, /* names: fewer are walked before threads have begun */
+        FEW = 64,          /* names that are not worth handing over */
+};
 
 /* One open directory: its names, and how far they were yielded. */
 struct level {
         int fd; /* -1: closed to save descriptors */
         struct stat st;
-        size_t path_len;     /* of the directory */
-        char *names;         /* owned; NUL-ended, one after the other */
-        const char **sorted; /* owned */
-        size_t count, at;
+        size_t path_len; /* of the directory */
+        struct oxl_names names;
+        size_t at;
         bool kept; /* something in it, or deeper, can be stored or could not be examined */
+
+        /* with looks ahead only */
+        struct stat *files; /* owned; of names [files_from, files_to); st_mode 0: not known */
+        size_t files_from, files_to;
+        size_t asked_files, asked_folders; /* up to which name looks were asked for */
 };
 
 struct oxl_walk {
@@ -36,8 +45,13 @@ struct oxl_walk {
         char *path;  /* owned; of the last item */
         size_t path_cap;
         enum oxl_skip start_skip;
-        bool enter;             /* the last item is a directory to be entered next */
-        struct oxl_error error; /* lent to the last item */
+        bool enter;           /* the last item is a directory to be entered next */
+        struct stat entering; /* its state */
+        unsigned threads;     /* allowed; 0: no looks ahead */
+        size_t names_read;
+        struct oxl_looks *looks; /* owned; NULL: not yet, or never */
+        bool ask;                /* a level was left: there is room for looks */
+        struct oxl_error error;  /* lent to the last item */
 };
 
 enum oxl_skip oxl_worktree_skip(const char *name)
@@ -63,68 +77,36 @@ enum oxl_entry_kind oxl_worktree_kind(const struct stat *st, const char **ret_wh
         return OXL_ENTRY_NONE;
 }
 
-/* --- names of a directory -------------------------------------------------------------------------------------- */
-
-static int compare_names(const void *a, const void *b)
+/* Closes @l; what was seen ahead in it goes too. */
+static void level_close(struct oxl_walk *w, struct level *l)
 {
-        const char *const *na = a, *const *nb = b;
-        return strcmp(*na, *nb);
-}
-
-/* Cuts @names, NUL-ended one after the other, into a sorted array. */
-static int sort_names(struct level *l, struct oxl_buf *names, size_t count, struct oxl_error *err)
-{
-        l->sorted = calloc(count + 1, sizeof *l->sorted);
-        if (!l->sorted)
-                return OXL_FAIL_PLAIN(err, NOMEM);
-        l->names = (char *)oxl_buf_take(names);
-        const char *at = l->names;
-        for (; l->count < count; l->count++) {
-                l->sorted[l->count] = at;
-                at += strlen(at) + 1;
-        }
-        qsort(l->sorted, count, sizeof *l->sorted, compare_names);
-        return 0;
-}
-
-/* Reads all names at once: a listing that fails half-way must not look like a directory with fewer files. */
-static int read_names(struct level *l, const char *path, struct oxl_error *err)
-{
-        cleanup_buf struct oxl_buf names = OXL_BUF_INIT;
-        cleanup_dir struct oxl_dir dir = OXL_DIR_INIT;
-        if (oxl_dir_open(&dir, l->fd) < 0)
-                return OXL_FAIL_OS(err, DIR_OPEN, path);
-        struct oxl_dirent e;
-        size_t count = 0;
-        int more;
-        while ((more = oxl_dir_next(&dir, &e)) > 0) {
-                int r = oxl_buf_append(&names, e.name, strlen(e.name) + 1, err);
-                if (r < 0)
-                        return r;
-                count++;
-        }
-        if (more < 0)
-                return OXL_FAIL_OS(err, DIR_READ, path);
-        return sort_names(l, &names, count, err);
+        if (w->looks)
+                oxl_looks_drop(w->looks, (size_t)(l - w->levels), SIZE_MAX);
+        w->open -= l->fd >= 0;
+        oxl_fd_done(&l->fd);
+        free(l->files);
+        l->files = NULL;
+        l->files_to = l->asked_files = l->asked_folders = 0;
 }
 
 static void level_done(struct oxl_walk *w, struct level *l)
 {
-        w->open -= l->fd >= 0;
-        oxl_fd_done(&l->fd);
-        free(l->names);
-        free(l->sorted);
+        level_close(w, l);
+        oxl_names_done(&l->names);
 }
 
 /* --- descriptors ------------------------------------------------------------------------------------------------ */
 
+static size_t fds_open(const struct oxl_walk *w)
+{
+        return w->open + (w->looks ? oxl_looks_open(w->looks) : 0);
+}
+
 /* Closes the shallowest open level when there are too many: it is needed again last. */
 static void spare_fd(struct oxl_walk *w)
 {
-        for (size_t i = 0; w->open >= FDS_MAX && i < w->depth; i++) {
-                w->open -= w->levels[i].fd >= 0;
-                oxl_fd_done(&w->levels[i].fd);
-        }
+        for (size_t i = 0; fds_open(w) >= FDS_MAX && i < w->depth; i++)
+                level_close(w, w->levels + i);
 }
 
 /* Opens the topmost level again. 1: it is not the directory that it was. */
@@ -172,6 +154,7 @@ static void pop_level(struct oxl_walk *w)
         if (w->depth > 0)
                 l[-1].kept |= l->kept;
         level_done(w, l);
+        w->ask = true;
 }
 
 /* Makes the path of the last item @len bytes of itself and @name. */
@@ -196,6 +179,18 @@ static size_t item_offset(const struct level *l)
         return l->path_len > 0 ? l->path_len + 1 : 0;
 }
 
+/* The topmost level has its names. */
+static void level_begun(struct oxl_walk *w)
+{
+        spare_fd(w);
+        w->ask = true;
+        w->names_read += w->levels[w->depth - 1].names.count;
+        if (w->threads == 0 || w->looks || w->names_read < AHEAD_FROM)
+                return;
+        if (oxl_looks_new(w->threads, &w->looks, NULL) < 0)
+                w->threads = 0; /* it goes without */
+}
+
 /* Enters the directory @fd, which is taken: a new topmost level with its names. */
 static int push_directory(struct oxl_walk *w, int fd, size_t path_len, struct oxl_error *err)
 {
@@ -208,12 +203,30 @@ static int push_directory(struct oxl_walk *w, int fd, size_t path_len, struct ox
         int r = push_level(w, fd, &st, path_len, err);
         if (r < 0)
                 return r;
-        r = read_names(w->levels + w->depth - 1, path_len > 0 ? w->path : ".", err);
-        if (r < 0)
+        r = oxl_names_read(fd, path_len > 0 ? w->path : ".", SIZE_MAX, &w->levels[w->depth - 1].names, err);
+        if (r < 0) {
                 pop_level(w);
-        else
-                spare_fd(w);
-        return r;
+                return r;
+        }
+        level_begun(w);
+        return 0;
+}
+
+/* The same with a directory that was looked into ahead; all of it is taken. */
+static int push_seen(struct oxl_walk *w, struct oxl_look_folder *seen, size_t path_len, struct oxl_error *err)
+{
+        int r = push_level(w, seen->fd, &seen->st, path_len, err);
+        if (r < 0) {
+                oxl_names_done(&seen->names);
+                free(seen->files);
+                return r;
+        }
+        struct level *l = w->levels + w->depth - 1;
+        l->names = seen->names;
+        l->files = seen->files;
+        l->files_to = seen->n;
+        level_begun(w);
+        return 0;
 }
 
 static size_t count_slashes(const char *p)
@@ -230,6 +243,9 @@ static int enter_directory(struct oxl_walk *w, struct oxl_error *err)
         struct level *parent = w->levels + w->depth - 1;
         if (count_slashes(w->path) >= OXL_DEPTH_MAX)
                 return OXL_FAIL_WHY(err, LIMIT, w->path, "it is more than 1,024 folders deep");
+        struct oxl_look_folder seen;
+        if (w->looks && oxl_looks_take_folder(w->looks, w->depth - 1, parent->at - 1, &w->entering, &seen))
+                return push_seen(w, &seen, strlen(w->path), err);
         int fd = oxl_fd_open(parent->fd, w->path + item_offset(parent),
                              O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK, 0);
         if (fd >= 0)
@@ -239,6 +255,79 @@ static int enter_directory(struct oxl_walk *w, struct oxl_error *err)
         if (errno == ENOTDIR || errno == ELOOP)
                 return OXL_FAIL_PATH(err, PATH_CHANGED, w->path);
         return OXL_FAIL_OS(err, DIR_OPEN, w->path);
+}
+
+/* --- looking ahead ---------------------------------------------------------------------------------------------- */
+
+static void ask_for_files(struct oxl_walk *w, struct level *l)
+{
+        while (l->asked_files < l->names.count) {
+                size_t left = l->names.count - l->asked_files, n = left < OXL_LOOK_FILES ? left : OXL_LOOK_FILES;
+                if (!oxl_looks_files(w->looks, w->depth - 1, l->asked_files, l->fd, l->names.sorted + l->asked_files,
+                                     n))
+                        return;
+                l->asked_files += n;
+        }
+}
+
+/* The folders among the files that were seen. Not those of other file systems: opening one may mount it, and nobody knows yet
+ * whether it will be entered. */
+static void ask_for_folders(struct oxl_walk *w, struct level *l)
+{
+        size_t i = l->asked_folders > l->at ? l->asked_folders : l->at;
+        for (; i < l->files_to && fds_open(w) + 2 < FDS_MAX; i++) {
+                const struct stat *st = l->files + (i - l->files_from);
+                const char *name = l->names.sorted[i];
+                if (S_ISDIR(st->st_mode) && st->st_dev == l->st.st_dev && !oxl_worktree_skip(name) &&
+                    !oxl_looks_folder(w->looks, w->depth - 1, i, l->fd, name))
+                        break;
+        }
+        l->asked_folders = i;
+}
+
+/* Fills `files` from the next name on; empty when there is no memory. */
+static void see_files(struct oxl_walk *w, struct level *l)
+{
+        size_t left = l->names.count - l->at, n = left < OXL_LOOK_FILES ? left : OXL_LOOK_FILES;
+        free(l->files);
+        l->files = NULL;
+        l->files_from = l->files_to = l->at;
+        if (l->asked_files < l->at)
+                l->asked_files = l->at;
+        if (l->asked_files > l->at || left >= FEW)
+                ask_for_files(w, l);
+        if (!oxl_looks_take_files(w->looks, w->depth - 1, l->at, &l->files, &n)) {
+                l->files = malloc(n * sizeof *l->files);
+                if (!l->files)
+                        return;
+                oxl_look_at(l->fd, l->names.sorted + l->at, n, l->files);
+        }
+        l->files_to = l->at + n;
+}
+
+/* Keeps the crew busy with what comes after the next name of the topmost level. */
+static void look_ahead(struct oxl_walk *w, struct level *l)
+{
+        if (l->at < l->files_to && !w->ask)
+                return;
+        w->ask = false;
+        oxl_looks_drop(w->looks, w->depth - 1, l->at); /* what was not entered */
+        if (l->at >= l->files_to)
+                see_files(w, l);
+        if (l->asked_files < l->files_to)
+                l->asked_files = l->files_to;
+        ask_for_files(w, l);
+        ask_for_folders(w, l);
+}
+
+/* The state of the entry @at, by a look ahead or now. */
+static int stat_entry(const struct level *l, size_t at, struct stat *ret)
+{
+        if (l->files && at >= l->files_from && at < l->files_to && l->files[at - l->files_from].st_mode != 0) {
+                *ret = l->files[at - l->files_from];
+                return 0;
+        }
+        return oxl_fd_stat_at(l->fd, l->names.sorted[at], ret);
 }
 
 /* --- items ------------------------------------------------------------------------------------------------------ */
@@ -268,7 +357,10 @@ static int yield_error(struct oxl_walk *w, int r, struct oxl_walk_item *ret, str
 /* The next entry of the topmost level. 1: it vanished. */
 static int yield_entry(struct oxl_walk *w, struct level *l, struct oxl_walk_item *ret, struct oxl_error *err)
 {
-        int r = set_path(w, l->path_len, l->sorted[l->at++], err);
+        if (w->looks)
+                look_ahead(w, l);
+        size_t at = l->at++;
+        int r = set_path(w, l->path_len, l->names.sorted[at], err);
         if (r < 0)
                 return r;
         fill_item(w, l->fd, item_offset(l), ret);
@@ -277,7 +369,7 @@ static int yield_entry(struct oxl_walk *w, struct level *l, struct oxl_walk_item
                 r = OXL_FAIL_WHY(&w->error, LIMIT, w->path, "its path has more than 32,767 bytes");
                 return yield_error(w, r, ret, err);
         }
-        if (oxl_fd_stat_at(l->fd, ret->name, &ret->st) < 0) {
+        if (stat_entry(l, at, &ret->st) < 0) {
                 if (errno == ENOENT)
                         return 1;
                 r = OXL_FAIL_OS(&w->error, FILE_STAT, w->path);
@@ -286,6 +378,8 @@ static int yield_entry(struct oxl_walk *w, struct level *l, struct oxl_walk_item
         if (ret->skip)
                 return 0;
         w->enter = S_ISDIR(ret->st.st_mode);
+        if (w->enter)
+                w->entering = ret->st;
         l->kept |= oxl_worktree_kind(&ret->st, NULL) != OXL_ENTRY_NONE;
         return 0;
 }
@@ -330,7 +424,7 @@ int oxl_walk_next(struct oxl_walk *w, struct oxl_walk_item *ret, struct oxl_erro
         }
         while (w->depth > 0) {
                 struct level *l = w->levels + w->depth - 1;
-                if (l->at == l->count)
+                if (l->at == l->names.count)
                         return yield_done(w, ret);
                 if (l->fd < 0) {
                         int r = revive_level(w, ret, err);
@@ -400,12 +494,12 @@ static int begin_below(struct oxl_walk *w, const char *start, struct oxl_error *
                 return OXL_FAIL_OS(err, FILE_STAT, w->path);
         if (oxl_fd_stat_at(fd, oxl_path_base(start), &st) < 0 && errno == ENOENT)
                 return OXL_FAIL_PATH(err, PATH_NOT_FOUND, start);
-        l->names = strdup(oxl_path_base(start));
-        l->sorted = malloc(sizeof *l->sorted);
-        if (!l->names || !l->sorted)
+        l->names.text = strdup(oxl_path_base(start));
+        l->names.sorted = malloc(sizeof *l->names.sorted);
+        if (!l->names.text || !l->names.sorted)
                 return OXL_FAIL_PLAIN(err, NOMEM);
-        l->sorted[0] = l->names;
-        l->count = 1;
+        l->names.sorted[0] = l->names.text;
+        l->names.count = 1;
         return 0;
 }
 
@@ -436,12 +530,18 @@ int oxl_walk_new(int worktree_fd, const char *start, struct oxl_walk **ret, stru
         return 0;
 }
 
+void oxl_walk_ahead(struct oxl_walk *w, unsigned threads)
+{
+        w->threads = threads;
+}
+
 void oxl_walk_free(struct oxl_walk *w)
 {
         if (!w)
                 return;
         while (w->depth > 0)
                 pop_level(w);
+        oxl_looks_free(w->looks);
         oxl_error_done(&w->error);
         free(w->levels);
         free(w->path);

@@ -35,6 +35,10 @@ OXL_MUST_CHECK int oxl_walk_new(int worktree_fd, const char *start, struct oxl_w
  * yielded. A folder that cannot be entered or listed, or was replaced meanwhile, is known at its second visit: `done`, with
  * `error`. `empty` is known at the second visit. DIR_OPEN, DIR_READ (the root itself), NOMEM. */
 OXL_MUST_CHECK int oxl_walk_next(struct oxl_walk *w, struct oxl_walk_item *ret, struct oxl_error *err);
+/* Lets @threads threads look at large folders, and at folders of a large tree, before they are asked for; items, errors and
+ * their order stay the same. For callers that change nothing below @start while they walk: what was seen ahead is some
+ * hundred files old. 0: none. */
+void oxl_walk_ahead(struct oxl_walk *w, unsigned threads);
 /* After a directory's first visit: do not descend. */
 void oxl_walk_skip(struct oxl_walk *w);
 /* Leaves out the rest of every open directory whose path has @len bytes or more, second visits too. */

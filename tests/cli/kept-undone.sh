@@ -92,6 +92,16 @@ ended() {
         err_has "[operation-not-undone]"
 }
 
+# gone BLOB TEXT: fsck misses it when its pack is gone
+gone() {
+        rm -rf "$tmp/gone"
+        cp -a . "$tmp/gone"
+        grep -la "$2" "$tmp"/gone/.oxen-lite/versions/packs/*.pack >"$tmp/packs" || fail "$2 is in no pack"
+        xargs rm -f <"$tmp/packs"
+        json 4 -C "$tmp/gone" fsck
+        is "any(f['slug'] == 'kept-missing' and f['object'] == '$1' and f['affects'] == ['a'] for f in d['findings'])"
+}
+
 newest() {
         "$OXEN_LITE" --json op log -n 1 | python3 -c 'import json,sys; print(json.load(sys.stdin)["operations"][0]["id"])'
 }
@@ -115,6 +125,7 @@ while :; do
                         "[(k['path'], k['blob']) for k in d['recovered'][0]['kept']] == [('a', '$blob')]"
                 err_has "kept: 'a' as it was: oxen-lite cat $blob >FILE"
                 ended "$(newest)" "$blob" superseded
+                gone "$blob" "LOCAL $((round - 1))"
                 ox undo
                 out_has "(branch)"
                 collect "$blob" "LOCAL $((round - 1))"
@@ -141,6 +152,7 @@ while :; do
                 is "[r['outcome'] for r in d['recovered']] == ['rolled-back']" \
                         "[k['blob'] for k in d['recovered'][0]['kept']] == ['$blob']"
                 ended "$(newest)" "$blob" rolled-back
+                gone "$blob" "THEIRS $((round - 1))"
                 collect "$blob" "THEIRS $((round - 1))"
                 back=$((back + 1))
         fi

@@ -426,6 +426,12 @@ static int m_ficlone(int fd, int src_fd)
         return fail(EOPNOTSUPP);
 }
 
+static int m_fiemap(int fd, uint64_t *ret_physical, uint32_t *ret_flags)
+{
+        (void)fd, (void)ret_physical, (void)ret_flags;
+        return fail(EOPNOTSUPP);
+}
+
 /* --- directories and names ---------------------------------------------------------------------------------------------- */
 
 static ssize_t m_getdents(int fd, void *buf, size_t n)
@@ -884,6 +890,7 @@ const struct oxl_sys modelfs_sys = {
         .sync_file_range = m_sync_file_range,
         .fadvise = m_fadvise,
         .ficlone = m_ficlone,
+        .fiemap = m_fiemap,
         .ofd_lock = m_ofd_lock,
         .setlease = m_setlease,
         .getrandom = m_getrandom,

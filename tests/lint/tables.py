@@ -77,7 +77,7 @@ A commit is taken only when it can be read, a branch only when it is there; the 
 SEVERITIES = {"NOTE": "worth knowing; nothing is lost or at risk",
               "WARNING": "redundancy or a derived file is lost; no content",
               "ERROR": "a canonical file is damaged; content may still exist elsewhere",
-              "LOSS": "committed or staged content is gone from the store"}
+              "LOSS": "committed, staged or kept content is gone from the store"}
 
 STRING = r'"((?:\\.|[^"\\])*)"'
 KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

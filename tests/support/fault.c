@@ -87,7 +87,22 @@ static size_t shortened_read(size_t n)
                 return failing ? -1 : r;          \
         }
 
-WRAP(int, openat, (int dirfd, const char *path, int flags, mode_t mode), (dirfd, path, flags, mode))
+/* The same calls on every machine: what it says of its disks is not asked, and none of them rotates. */
+static int f_openat(int dirfd, const char *path, int flags, mode_t mode)
+{
+        if (strncmp(path, "/sys/dev/block/", strlen("/sys/dev/block/")) == 0) {
+                errno = ENOENT;
+                return -1;
+        }
+        bool failing = fires("openat");
+        if (failing && !fault.plan.after)
+                return -1;
+        int r = fault.base->openat(dirfd, path, flags, mode);
+        if (failing)
+                errno = fault.plan.os;
+        return failing ? -1 : r;
+}
+
 WRAP(int, openat2, (int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve),
      (dirfd, path, flags, mode, resolve))
 WRAP(int, dup, (int fd), (fd))
@@ -115,6 +130,7 @@ WRAP(int, fdatasync, (int fd), (fd))
 WRAP(int, syncfs, (int fd), (fd))
 WRAP(int, sync_file_range, (int fd, off_t at, off_t n, unsigned flags), (fd, at, n, flags))
 WRAP(int, ficlone, (int fd, int src_fd), (fd, src_fd))
+WRAP(int, fiemap, (int fd, uint64_t *ret_physical, uint32_t *ret_flags), (fd, ret_physical, ret_flags))
 WRAP(int, ofd_lock, (int fd, int cmd, struct flock *lock), (fd, cmd, lock))
 WRAP(int, setlease, (int fd, int type), (fd, type))
 WRAP(ssize_t, getrandom, (void *buf, size_t n, unsigned flags), (buf, n, flags))
@@ -197,6 +213,7 @@ void fault_install(const struct fault_plan *plan)
                 .syncfs = f_syncfs,
                 .sync_file_range = f_sync_file_range,
                 .ficlone = f_ficlone,
+                .fiemap = f_fiemap,
                 .ofd_lock = f_ofd_lock,
                 .setlease = f_setlease,
                 .getrandom = f_getrandom,

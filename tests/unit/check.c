@@ -490,6 +490,14 @@ static void an_intent_waits_for_recovery_only_when_its_owner_is_dead(void **stat
         }
 }
 
+static void keep_nothing(struct checked *k)
+{
+        struct oxl_repo *r;
+        assert_int_equal(oxl_repo_open(k->place, NULL, &r, NULL), 0);
+        assert_int_equal(oxl_repo_config_set(r, "gc.keep_days", "0", NULL), 0);
+        oxl_repo_close(r);
+}
+
 static void unreachable_objects_are_counted_and_no_finding(void **state)
 {
         struct checked *k = *state;
@@ -497,7 +505,74 @@ static void unreachable_objects_are_counted_and_no_finding(void **state)
         checked_add(k, "staged.txt", bytes, sizeof bytes); /* replaces the staged blob */
         run(k);
         assert_int_equal(k->n_found, 0);
+        assert_int_equal(k->result.unreachable, 0); /* undo of that add needs it */
+        keep_nothing(k);
+        run(k);
+        assert_int_equal(k->n_found, 0);
         assert_int_equal(k->result.unreachable, 1);
+}
+
+/* Drops the files below versions/files that @before does not list. */
+static void drop_new_blobs(struct checked *k, char **before)
+{
+        char **after = checked_files(k, "versions/files/"), **b = before;
+        size_t n = 0;
+        for (char **a = after; *a; a++) {
+                if (*b && strcmp(*a, *b) == 0) {
+                        b++;
+                        continue;
+                }
+                drop(k, *a);
+                n++;
+        }
+        assert_int_equal(n, 1);
+        checked_files_free(after);
+}
+
+static void what_an_operation_kept_and_is_gone_is_told_with_path_and_operation(void **state)
+{
+        struct checked *k = *state;
+        char **before = checked_files(k, "versions/files/");
+        char local[3000];
+        const char *const paths[] = { "a.txt" };
+        const struct oxl_restore_options options = { .force = true };
+        struct oxl_restore_result result;
+        struct oxl_repo *r;
+        memset(local, 'l', sizeof local - 1);
+        local[sizeof local - 1] = 0;
+        place_text(k->place, "a.txt", local);
+        assert_int_equal(oxl_repo_open(k->place, NULL, &r, NULL), 0);
+        assert_int_equal(oxl_repo_restore(r, paths, 1, &options, &result, NULL), 0);
+        oxl_repo_close(r);
+        run(k);
+        assert_int_equal(k->n_found, 0);
+        assert_int_equal(k->result.unreachable, 0);
+        drop_new_blobs(k, before);
+        run(k);
+        assert_int_equal(k->n_found, 1);
+        assert_int_equal(k->found[0].problem, OXL_P_KEPT_MISSING);
+        assert_string_equal(k->found[0].affects, "a.txt\n");
+        keep_nothing(k); /* a gc of now might have taken it */
+        run(k);
+        assert_int_equal(k->n_found, 0);
+        checked_files_free(before);
+}
+
+static void what_undo_lacks_is_a_note_that_names_the_operation(void **state)
+{
+        struct checked *k = *state;
+        char **before = checked_files(k, "versions/files/");
+        uint8_t bytes[3000] = "staged once";
+        checked_add(k, "large.bin", bytes, sizeof bytes);
+        checked_add(k, "large.bin", bytes, 20);
+        drop_new_blobs(k, before);
+        run(k);
+        expect_only(k, OXL_P_UNDO_MISSING, "journal.db");
+        assert_int_equal(k->result.findings, 0);
+        assert_int_equal(k->result.notes, 1);
+        assert_non_null(strstr(k->found[0].affects, "operation "));
+        assert_non_null(strstr(k->found[0].affects, " (add)\n"));
+        checked_files_free(before);
 }
 
 static void index_pack_and_head_are_named_when_they_are_lost_or_damaged(void **state)
@@ -860,6 +935,8 @@ int main(void)
                 with_repository(a_missing_folder_is_found),
                 with_repository(an_intent_waits_for_recovery_only_when_its_owner_is_dead),
                 with_repository(unreachable_objects_are_counted_and_no_finding),
+                with_repository(what_an_operation_kept_and_is_gone_is_told_with_path_and_operation),
+                with_repository(what_undo_lacks_is_a_note_that_names_the_operation),
                 with_repository(cancelling_stops_the_check),
                 with_repository(ids_are_the_same_in_every_run),
                 with_repository(a_tree_that_states_another_size_than_the_blob_has_is_found),

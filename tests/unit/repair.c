@@ -322,7 +322,7 @@ static const struct damage_case {
         { "folder-missing", no_folder, false, NULL },
 };
 
-/* commit-*, tree-* need another repository: a_lost_pack_…, trees_and_commits_…. Never repaired,
+/* kept-missing, undo-incomplete: check/problems-*, cli/fsck-kept. commit-*, tree-* need another repository: a_lost_pack_…, trees_and_commits_…. Never repaired,
  * config-damaged: the_defaults_replace_a_damaged_config_only_when_asked; shown by what_is_nobodys_is_left: ref-stray, pack-stray, blob-stray, stray-file, owner-differs, config-edited, size-wrong.
  * unreadable: a_failing_read_is_never_repaired. read-unstable needs a lying disk (unit/check_flips); pending-recovery a dead writer
  * (cli/release-kill-repair). */

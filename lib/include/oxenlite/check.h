@@ -19,7 +19,7 @@ enum oxl_severity {
         OXL_SEVERITY_NOTE = 1, /* worth knowing; nothing is lost or at risk */
         OXL_SEVERITY_WARNING,  /* redundancy or a derived file is lost; no content */
         OXL_SEVERITY_ERROR,    /* a canonical file is damaged; content may still exist elsewhere */
-        OXL_SEVERITY_LOSS,     /* committed or staged content is gone from the store */
+        OXL_SEVERITY_LOSS,     /* committed, staged or kept content is gone from the store */
 };
 
 enum oxl_problem {
