@@ -22,7 +22,7 @@ static const struct {
         { "the same, of a setting", OXL_MUTANT_ACK_BEFORE_BARRIER, "config", "O2", false, 0 },
         { "the same, of a tag", OXL_MUTANT_ACK_BEFORE_BARRIER, "tag", "O2", false, 0 },
         { "intent after the renames", OXL_MUTANT_INTENT_AFTER_RENAMES, "commit -a", "O4", false, 0 },
-        { "done before the ref", OXL_MUTANT_DONE_BEFORE_REF, "commit -a", "O4", false, 0 },
+        { "done before the ref", OXL_MUTANT_DONE_BEFORE_REF, "commit -a", "O5", false, 0 },
         { "ref before the objects' barrier", OXL_MUTANT_REF_BEFORE_OBJECTS, "commit -a", "O", false, 0 },
         { "index after the ref, not synced", OXL_MUTANT_INDEX_AFTER_REF, "commit -a", "O4", false, 0 },
         { "index of add before its objects", OXL_MUTANT_ADD_WITHOUT_BARRIER, "add", "O5", false, 0 },
